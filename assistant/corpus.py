@@ -1,0 +1,189 @@
+"""Files below a folder become Documents; what cannot be read is named, never dropped in silence."""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assistant.errors import CorpusError
+from assistant.nouns import Document
+
+SUFFIXES = (".md", ".txt")
+MAX_BYTES = 20_000_000
+
+LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_HEADING = re.compile(r"^ {0,3}#[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_KEY_LINE = re.compile(r"^(?:[\w.-]+:(?:\s.*)?|\s+\S.*|-\s.*|#.*|)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that should be a document and cannot be one."""
+
+    document_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.document_id}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The documents below a folder in order of id, the files that failed, and how many others were skipped."""
+
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...]
+    skipped: int
+
+
+def load_corpus(folder: Path) -> Corpus:
+    """Every `*.md` and `*.txt` below `folder`, dot-files and dot-folders left out.
+
+    Raises CorpusError if the folder is missing or holds no readable document.
+    """
+    if not folder.is_dir():
+        raise CorpusError(f"There is no corpus folder {str(folder)!r}. Name one with --corpus or ASSISTANT_CORPUS.")
+    documents: dict[str, Document] = {}
+    problems: list[Problem] = []
+    skipped = 0
+    for path in _files(folder):
+        document_id = _document_id(path, folder)
+        if path.suffix.lower() not in SUFFIXES and not (path.is_symlink() and path.is_dir()):
+            skipped += 1
+            continue
+        try:
+            document = read_document(path, folder)
+        except CorpusError as error:
+            problems.append(Problem(document_id, str(error)))
+            continue
+        if document.id in documents:
+            problems.append(Problem(document_id, "another file has the same name in Unicode normal form; rename one"))
+            continue
+        documents[document.id] = document
+    if not documents:
+        named = f" ({problems[0]})" if problems else ""
+        raise CorpusError(f"The corpus folder {str(folder)!r} holds no readable .md or .txt document{named}.")
+    ordered = tuple(documents[document_id] for document_id in sorted(documents))
+    return Corpus(ordered, tuple(sorted(problems, key=lambda problem: problem.document_id)), skipped)
+
+
+def read_document(path: Path, folder: Path) -> Document:
+    """The document in one file. Raises CorpusError with the reason why it cannot be one."""
+    try:
+        if not path.resolve(strict=True).is_relative_to(folder.resolve()):
+            raise CorpusError("a link that leads out of the corpus folder; copy the file instead")
+        if path.is_dir():
+            raise CorpusError("a link to another folder; documents are read from the folder itself")
+        if path.stat().st_size > MAX_BYTES:
+            raise CorpusError(f"larger than {MAX_BYTES // 1_000_000} MB; split it")
+        data = path.read_bytes()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise CorpusError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    try:
+        text = data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    if not text.strip():
+        raise CorpusError("empty")
+    document_id = _document_id(path, folder)
+    try:
+        document_id.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CorpusError("its file name is not UTF-8; rename it") from error
+    fields, body = front_matter(text)
+    url = fields.get("url")
+    return Document(
+        id=document_id,
+        title=_title(fields, text[body:], path),
+        text=text,
+        url=url if isinstance(url, str) and re.match(r"https?://[^\s<>\"]+\Z", url) else None,
+        digest=hashlib.sha256(data).hexdigest(),
+        body=body,
+    )
+
+
+def front_matter(text: str) -> tuple[dict[str, Any], int]:
+    """The YAML mapping between `---` lines at the start of a text, and where the body starts.
+
+    A block that is no mapping is text, not front matter. A block that looks like one but breaks YAML's
+    rules ("title: Docker: the basics") still is one; its plain `key: value` lines are read.
+    """
+    lines = list(lines_with_ends(text))
+    if not lines or text[lines[0][0] : lines[0][1]].rstrip() != "---":
+        return {}, 0
+    for start, end, after in lines[1:]:
+        if text[start:end].rstrip() in ("---", "..."):
+            block = text[lines[0][2] : start]
+            fields = _fields(block)
+            return (fields, after) if fields is not None else ({}, 0)
+    return {}, 0
+
+
+def lines_with_ends(text: str) -> Iterator[tuple[int, int, int]]:
+    """(start, end, start of the next line) of each line; lines end at `\\n`, `\\r\\n` and `\\r` only."""
+    start = 0
+    for match in LINE_BREAK.finditer(text):
+        yield start, match.start(), match.end()
+        start = match.end()
+    if start < len(text):
+        yield start, len(text), len(text)
+
+
+def corpus_digest(documents: tuple[Document, ...]) -> str:
+    """sha256 over the names and bytes of the documents, in order of id."""
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(f"{document.id}\0{document.digest}\n".encode())
+    return digest.hexdigest()
+
+
+def _fields(block: str) -> dict[str, Any] | None:
+    try:
+        loaded = yaml.safe_load(block)
+    except yaml.YAMLError:
+        lines = LINE_BREAK.split(block)
+        if not all(_KEY_LINE.match(line) for line in lines):
+            return None
+        pairs = [line.split(":", 1) for line in lines if re.match(r"[\w.-]+:\s", line)]
+        return {key: value.strip().strip("\"'") for key, value in pairs}
+    except ValueError:  # a date such as 2026-13-45
+        return {}
+    return loaded if isinstance(loaded, dict) else None
+
+
+def _title(fields: dict[str, Any], body: str, path: Path) -> str:
+    if (title := fields.get("title")) is not None and str(title).strip():
+        return str(title).strip()
+    if path.suffix.lower() == ".md":
+        fence = None
+        for start, end, _ in lines_with_ends(body):
+            line = body[start:end]
+            if mark := re.match(r" {0,3}(```+|~~~+)", line):
+                if fence is None:
+                    fence = mark.group(1)
+                elif mark.group(1).startswith(fence):
+                    fence = None
+            elif fence is None and (heading := _HEADING.match(line)) and heading.group(1):
+                return heading.group(1)
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def _document_id(path: Path, folder: Path) -> str:
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder, and links to folders (which are never followed), in a stable order."""
+    for parent, folders, files in os.walk(folder):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        links = [name for name in visible if (Path(parent) / name).is_symlink()]
+        folders[:] = [name for name in visible if name not in links]
+        for name in sorted([*files, *links]):
+            if not name.startswith("."):
+                yield Path(parent) / name

@@ -1,0 +1,69 @@
+"""Every knob, its default and its environment variable (`ASSISTANT_` and the name in capitals)."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from assistant.errors import UsageError
+
+PREFIX = "ASSISTANT_"
+CHECKOUT = Path(__file__).resolve().parent.parent
+IN_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "corpus").is_dir()
+PACKAGE_DATA = Path(__file__).resolve().parent / "data"
+
+
+def _default_corpus() -> Path:
+    return CHECKOUT / "corpus" if IN_CHECKOUT else PACKAGE_DATA / "corpus"
+
+
+def _default_index() -> Path:
+    if IN_CHECKOUT:
+        return CHECKOUT / ".index"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "container-vm-assistant" / "index"
+
+
+class Settings(BaseSettings):
+    """Plain values; nothing here opens a file or a model."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    corpus: Path = Field(default_factory=_default_corpus, description="The folder of documents.")
+    index: Path = Field(default_factory=_default_index, description="Where snapshots and exported encoders are kept.")
+    embeddings: str = Field(
+        default="all-MiniLM-L6-v2",
+        min_length=1,
+        description="The embedding model: the packaged default, a folder, or a sentence-transformers name.",
+    )
+    model: str = Field(default="quotes", min_length=1, description="Who writes the answer; `quotes` needs no model.")
+    passages: int = Field(default=5, ge=1, le=50, description="How many passages an answer is written from.")
+    passage_characters: int = Field(default=800, ge=100, le=8000, description="The longest passage, in characters.")
+    threads: int = Field(default=1, ge=1, le=64, description="Threads of one embedding.")
+    in_flight: int = Field(
+        default=max(2, os.cpu_count() or 2), ge=1, le=256, description="Questions answered at the same time by a server."
+    )
+    history_turns: int = Field(default=6, ge=0, le=50, description="How many earlier turns a question may lean on.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address `serve` listens on.")
+    port: int = Field(default=7860, ge=1, le=65535, description="The port `serve` listens on.")
+    allowed_hosts: str = Field(
+        default="localhost,127.0.0.1,[::1]", description="Host headers that `serve` answers, separated by commas."
+    )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process: `overrides` that are not None win over the environment.
+
+    Raises UsageError, naming the variable, its value and what was expected.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        source = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
+        message = str(first["msg"])
+        raise UsageError(f"{source}={first['input']!r}: {message[:1].lower()}{message[1:]}.") from error
