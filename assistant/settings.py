@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     )
     model: str = Field(default="quotes", min_length=1, description="Who writes the answer; `quotes` needs no model.")
     passages: int = Field(default=5, ge=1, le=50, description="How many passages an answer is written from.")
-    passage_characters: int = Field(default=800, ge=100, le=8000, description="The longest passage, in characters.")
+    passage_characters: int = Field(default=700, ge=100, le=8000, description="The longest passage, in characters.")
     threads: int = Field(default=1, ge=1, le=64, description="Threads of one embedding.")
     in_flight: int = Field(
         default=max(2, os.cpu_count() or 2), ge=1, le=256, description="Questions answered at the same time by a server."

