@@ -50,7 +50,7 @@ class Assistant:
             recent = history[-self.settings.history_turns :] if self.settings.history_turns else ()
             query = spell(standalone(question, recent), index.vocabulary)
             found = retrieve(index, self.encoder, query, self.settings.passages)
-            decision = decide(index, found)
+            decision = decide(index, self.encoder, found)
             clock.mark("retrieve")
             answer = Answer(
                 id="",

@@ -25,7 +25,7 @@ from assistant.corpus import Corpus, corpus_digest
 from assistant.embedding import Encoder, Vectors
 from assistant.errors import IndexUnusable
 from assistant.index import FORMAT, KINDS, Index, current, sha256_of, write_collection
-from assistant.nouns import Passage, Statement
+from assistant.nouns import Passage
 from assistant.sentences import statements
 from assistant.terms import terms, words
 
@@ -163,7 +163,7 @@ def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int
                 raise IndexUnusable(f"The passage {passage.id} does not fit the window of {encoder.name}; this is a defect.")
             for statement in statements(passage, code):
                 spans.append((len(passages), statement.start, statement.end, KINDS.index(statement.kind)))
-                statement_texts.append(statement_text(passage, statement))
+                statement_texts.append(statement.text)
             passages.append(passage)
             texts.append(text)
     if not passages:
@@ -208,11 +208,6 @@ def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int
         sum(key in fresh for key in keys[: len(passages)]),
         sum(key in fresh for key in keys[len(passages) :]),
     )
-
-
-def statement_text(passage: Passage, statement: Statement) -> str:
-    """What is embedded for a statement: its nearest heading, which often names the subject, and itself."""
-    return f"{passage.section[-1]}: {statement.text}" if passage.section else statement.text
 
 
 def _known_vectors(home: Path, weights: str) -> dict[bytes, Vectors]:

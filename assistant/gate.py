@@ -11,7 +11,9 @@ from dataclasses import astuple, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
+from assistant.embedding import Encoder
 from assistant.index import Index
+from assistant.intents import asked_kinds, implies_sides
 from assistant.nouns import Passage
 from assistant.retrieval import Found
 from assistant.terms import STOP_WORDS, stem, terms, words
@@ -19,8 +21,10 @@ from assistant.terms import STOP_WORDS, stem, terms, words
 WEIGHTS = Path(__file__).with_name("gate.json")
 # How many of the best hits count as "near".
 NEAR = 3
+RARE_PIECES = 3
 
 _NAME = re.compile(r"\b(?:[A-Z][a-z]*[A-Z]\w*|[A-Z]{2,}\w*|[A-Z][a-z]+)\b")
+_NUMBERING = re.compile(r"^\d+(?:\.\d+)*[.)]?\s+")  # "1. Architecture" says nothing of the number one
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -31,9 +35,9 @@ class Signals:
     statement_cosine: float  # of the best statement among the hits
     passage_cosine: float  # of the best passage
     lexical: float  # the best BM25 score over the most that the question's terms could give
-    near: float  # the share of the question's idf mass that occurs in the best hits
-    known: float  # the share of the question's idf mass that occurs anywhere in the documents
-    strangers: float  # names, numbers and product words of the question that the best hits lack, as 1 - 1/(1+n)
+    strangers: float  # names, numbers and product words that the best hits lack, n of them as 1 - 1/(1+n)
+    wrong_kind: float  # 1 where the question asks for a price, a date, a command … and the best hits hold none
+    implied: float  # 1 where it is about the two sides of these documents without naming one ("which one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,14 @@ class Weights:
         return 1 / (1 + math.exp(-total))
 
 
-def decide(index: Index, found: Found) -> Decision:
+def decide(index: Index, encoder: Encoder, found: Found) -> Decision:
     """Answer or refuse, by the weights in `gate.json`."""
+    missing = missing_words(found)
+    if not found.hits:
+        return Decision(False, 0.0, missing)
     weights = load_weights()
-    confidence = weights.confidence(measure(index, found)) if found.hits else 0.0
-    return Decision(confidence >= weights.threshold, confidence, missing_words(found))
+    confidence = weights.confidence(measure(index, encoder, found))
+    return Decision(confidence >= weights.threshold, confidence, missing)
 
 
 @lru_cache(maxsize=1)
@@ -72,21 +79,36 @@ def load_weights() -> Weights:
     return Weights(data["bias"], tuple(data["weights"][name] for name in names), data["threshold"])
 
 
-def measure(index: Index, found: Found) -> Signals:
+def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
     """The signals of a question. `found` must hold at least one hit."""
-    asked = list(dict.fromkeys(terms(found.query)))
-    mass = {term: idf(index, term) for term in asked}
-    total = sum(mass.values()) or 1.0
+    total = sum(idf(index, term) for term in set(terms(found.query))) or 1.0
     near = _near_terms(found)
-    missing = sum(1 for word in strangers(found.query) if stem(word.lower()) not in near)
+    text = "\n".join(hit.passage.text for hit in found.hits[:NEAR])
+    unknown = {word.lower() for word in names(found.query) if stem(word.lower()) not in near}
+    unknown.update(word for word in product_words(index, encoder, found.query))
     return Signals(
-        statement_cosine=max(0.0, *(float(cosines.max(initial=0.0)) for cosines in found.statement_cosines), 0.0),
+        statement_cosine=max(0.0, *(float(cosines.max(initial=0.0)) for cosines in found.statement_cosines)),
         passage_cosine=max(0.0, *found.cosines),
         lexical=min(1.0, max(found.lexical) / total),
-        near=sum(mass[term] for term in asked if term in near) / total,
-        known=sum(mass[term] for term in asked if index.document_frequency(term)) / total,
-        strangers=1 - 1 / (1 + missing),
+        strangers=1 - 1 / (1 + len(unknown)),
+        wrong_kind=float(any(not kind.holds.search(text) for kind in asked_kinds(found.query))),
+        implied=float(implies_sides(found.query)),
     )
+
+
+def product_words(index: Index, encoder: Encoder, query: str) -> list[str]:
+    """Words of a question that the documents never use and everyday English hardly does ("cgroups").
+
+    The model's own vocabulary tells: it spells a rare word in three pieces or more.
+    """
+    nothing = encoder.window.count("")
+    return [
+        word
+        for word in dict.fromkeys(words(query))
+        if word not in STOP_WORDS
+        and not index.document_frequency(stem(word))
+        and encoder.window.count(word) - nothing >= RARE_PIECES
+    ]
 
 
 def idf(index: Index, term: str) -> float:
@@ -96,19 +118,19 @@ def idf(index: Index, term: str) -> float:
     return math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
 
 
-def strangers(query: str) -> list[str]:
-    """Names, numbers and product words of a question: what an answer must hold to be about the same thing.
+def names(query: str) -> list[str]:
+    """Names and numbers of a question: what an answer must hold to be about the same thing.
 
     A capital at the start of the question makes no name.
     """
     first = re.match(r"\W*(\w+)", query)
-    names = [
+    found = [
         match.group()
         for match in _NAME.finditer(query)
         if match.group().lower() not in STOP_WORDS
         and not (first and match.start() == first.start(1) and match.group().istitle())
     ]
-    return list(dict.fromkeys([*names, *_NUMBER.findall(query)]))
+    return list(dict.fromkeys([*found, *_NUMBER.findall(query)]))
 
 
 def missing_words(found: Found) -> tuple[str, ...]:
@@ -124,4 +146,5 @@ def _near_terms(found: Found) -> frozenset[str]:
 
 
 def _passage_terms(passage: Passage) -> list[str]:
-    return terms(" ".join((passage.title, *passage.section, passage.text)))
+    headings = (_NUMBERING.sub("", heading) for heading in passage.section)
+    return terms(" ".join((passage.title, *headings, passage.text)))

@@ -7,9 +7,9 @@ from assistant.nouns import Turn
 from assistant.terms import STOP_WORDS, stem, terms, words
 
 # The two sides that this assistant's documents compare; a follow-up that names one drops the other.
-SIDES: tuple[frozenset[str], frozenset[str]] = (
-    frozenset(stem(word) for word in ("container", "docker", "containerized")),
-    frozenset(stem(word) for word in ("vm", "vms", "virtual", "machine", "hypervisor")),
+SIDES: tuple[re.Pattern[str], re.Pattern[str]] = (
+    re.compile(r"\b(?:containers?|docker|containeri[sz]ed|containeri[sz]ation)\b", re.IGNORECASE),
+    re.compile(r"\b(?:vms?|virtual machines?|hypervisors?|virtual-machine|microvms?)\b", re.IGNORECASE),
 )
 
 _LEANS_BACK = re.compile(
@@ -23,8 +23,7 @@ _FEW_TERMS = 2
 
 def sides(text: str) -> tuple[bool, bool]:
     """Whether a text names containers, and whether it names virtual machines."""
-    found = set(terms(text))
-    return bool(found & SIDES[0]), bool(found & SIDES[1])
+    return bool(SIDES[0].search(text)), bool(SIDES[1].search(text))
 
 
 def needs_history(question: str) -> bool:
@@ -44,16 +43,17 @@ def standalone(question: str, history: Sequence[Turn]) -> str:
     if len(history) > 1 and needs_history(earlier):
         earlier = f"{history[-2].question} {earlier}"
     named = sides(question)
+    for side in (0, 1):
+        if named[side] and not named[1 - side]:
+            earlier = SIDES[1 - side].sub(" ", earlier)
     present = set(terms(question))
     kept = []
     for word in words(earlier):
         term = stem(word)
         if word in STOP_WORDS or term in present:
             continue
-        replaced = any(term in SIDES[1 - side] and named[side] and not named[1 - side] for side in (0, 1))
-        if not replaced:
-            kept.append(word)
-            present.add(term)
+        kept.append(word)
+        present.add(term)
     return f"{question} {' '.join(kept)}" if kept else question
 
 

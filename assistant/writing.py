@@ -9,20 +9,21 @@ from assistant.embedding import Vectors
 from assistant.gate import idf
 from assistant.index import Index
 from assistant.nouns import Passage, Statement
-from assistant.query import SIDES, sides
+from assistant.intents import implies_sides, is_comparison
+from assistant.query import sides
 from assistant.retrieval import Found
 from assistant.sentences import opens_with_reference
 from assistant.terms import stem, terms, words
 
 MOST = 4
-LEAST = 2
+LEAST = 3
 # How much of the best statement's score another needs to be quoted as well.
-ENOUGH = 0.8
+ENOUGH = 0.9
 # Two statements nearer than this (cosine) say the same thing.
-SAME = 0.9
+SAME = 0.95
 # Weights of the statement's cosine to the question, of the share of the question's words (by idf) that it
 # holds, and of its passage's score.
-COSINE, OVERLAP, PASSAGE = 1.0, 0.5, 0.2
+COSINE, OVERLAP, PASSAGE = 1.0, 0.25, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +48,34 @@ class _Candidate:
 
 def quoting_writer(index: Index, found: Found) -> Iterator[Quote]:
     """Two to four verbatim statements from the hits, best first, none repeated. Same input, same bytes."""
-    ranked = _candidates(index, found)
-    chosen: list[_Candidate] = []
-    if all(sides(found.query)):
-        # A question about both sides is answered from both.
-        for side in (0, 1):
-            of_side = [candidate for candidate in ranked if _only_side(candidate) == side]
-            if of_side and of_side[0].score >= ENOUGH * 0.8 * ranked[0].score:
-                chosen.append(of_side[0])
-        chosen.sort(key=lambda candidate: ranked.index(candidate))
-    for candidate in ranked:
-        if len(chosen) >= MOST:
-            break
-        if len(chosen) >= LEAST and candidate.score < ENOUGH * ranked[0].score:
-            break
-        if len(chosen) >= 1 and candidate.score < ENOUGH * 0.75 * ranked[0].score:
-            break
-        if all(candidate is not other and not _same(candidate, other) for other in chosen):
-            chosen.append(candidate)
     told: list[Quote] = []
-    for candidate in chosen:
+    for candidate in _choose(found.query, _candidates(index, found)):
         quote = _quote(candidate)
-        if not any(quote.start < other.end and other.start < quote.end and quote.passage == other.passage for other in told):
+        if not any(_overlap(quote, other) for other in told):
             told.append(quote)
             yield quote
+
+
+def _choose(query: str, ranked: list[_Candidate]) -> list[_Candidate]:
+    """The candidates that are said, best first. A comparison gets the best of each side before anything else."""
+    chosen: list[_Candidate] = []
+    firsts: list[_Candidate] = []
+    if is_comparison(query) and (all(sides(query)) or implies_sides(query)):
+        for side in (0, 1):
+            firsts += [candidate for candidate in ranked if _side_of(candidate) == side][:1]
+        firsts.sort(key=ranked.index)
+    for candidate in [*firsts, *ranked]:
+        if len(chosen) == MOST:
+            break
+        if len(chosen) >= max(LEAST, len(firsts)) and candidate.score < ENOUGH * ranked[0].score:
+            break
+        if not any(candidate is other or _same(candidate, other) for other in chosen):
+            chosen.append(candidate)
+    return chosen
+
+
+def _overlap(first: Quote, second: Quote) -> bool:
+    return first.passage == second.passage and first.start < second.end and second.start < first.end
 
 
 def _candidates(index: Index, found: Found) -> list[_Candidate]:
@@ -97,7 +102,7 @@ def _same(first: _Candidate, second: _Candidate) -> bool:
     return float(np.dot(first.vector, second.vector)) > SAME
 
 
-def _only_side(candidate: _Candidate) -> int | None:
+def _side_of(candidate: _Candidate) -> int | None:
     """The one side a statement speaks of, by its own words, else by its headings."""
     for text in (candidate.statement.text, *reversed(candidate.passage.section)):
         named = sides(text)
@@ -146,5 +151,5 @@ def names(text: str, heading: str) -> bool:
     initials = "".join(word[0] for word in of_heading)
     if len(initials) > 1 and any(stem(initials[at:]) in held or stem(f"{initials[at:]}s") in held for at in range(len(initials) - 1)):
         return True
-    return any(held & side and set(terms(heading)) & side for side in SIDES)
+    return any(here and there for here, there in zip(sides(text), sides(heading), strict=True))
 

@@ -1,0 +1,267 @@
+"""Answer -> JSON, safe Markdown, safe HTML and terminal text: the one allow-list for every surface.
+
+Text is parsed as Markdown and written anew from the tokens: letters, emphasis, code and links with an
+allowed address. Whatever else a document holds (HTML, images, other schemes, control characters) comes out
+as plain characters or not at all.
+"""
+
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from assistant.nouns import Answer, Citation, Hit
+
+SCHEMA = 1
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+_ALLOWED = re.compile(r"(?:https?://|/(?!/)|\.{0,2}/|#)[^\s\"<>\\]*\Z|[\w.-]+(?:/[\w.-]+)*(?:#[\w.-]*)?\Z", re.IGNORECASE)
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^=:>@])")
+_INLINE = MarkdownIt("commonmark", {"html": False}).disable(["image", "autolink"])
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """The answer as programs get it from the CLI, the API and the evals; schema 1, documented in docs/answer-json.md."""
+    return {
+        "schema": SCHEMA,
+        "id": answer.id,
+        "question": answer.question,
+        "search_query": answer.search_query,
+        "text": answer.text,
+        "refused": answer.refused,
+        "answered_by": answer.answered_by,
+        "notices": list(answer.notices),
+        "sentences": [
+            {
+                "text": sentence.text,
+                "start": sentence.start,
+                "end": sentence.end,
+                "citations": list(sentence.citations),
+                "support": sentence.support,
+            }
+            for sentence in answer.sentences
+        ],
+        "citations": [citation_json(citation) for citation in answer.citations],
+        "hits": [hit_json(hit) for hit in answer.hits],
+        "timings_ms": dict(answer.timings_ms),
+        "index": answer.index,
+    }
+
+
+def citation_json(citation: Citation) -> dict[str, Any]:
+    passage = citation.passage
+    return {
+        "number": citation.number,
+        "document": passage.document_id,
+        "title": passage.title,
+        "section": list(passage.section),
+        "quote": citation.quote,
+        "start": citation.start,
+        "end": citation.end,
+        "line_start": citation.line_start,
+        "line_end": citation.line_end,
+        "url": passage.url,
+    }
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    passage = hit.passage
+    return {
+        "document": passage.document_id,
+        "title": passage.title,
+        "section": list(passage.section),
+        "text": passage.text,
+        "start": passage.start,
+        "end": passage.end,
+        "line_start": passage.line_start,
+        "line_end": passage.line_end,
+        "score": round(hit.score, 6),
+        "url": passage.url,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a surface writes the few things that are allowed."""
+
+    text: Callable[[str], str]
+    strong: tuple[str, str]
+    emphasis: tuple[str, str]
+    code: Callable[[str], str]
+    link: Callable[[str, str], str]  # label already written, address already allowed
+
+
+def clean(text: str) -> str:
+    """Text without control, zero-width, direction and tag characters; tabs and line breaks stay."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def allowed_address(address: str) -> str | None:
+    """An address that may become a link: http, https or relative; else None."""
+    address = html.unescape(address).strip()
+    return address if _ALLOWED.match(address) and not address.lower().startswith(("javascript:", "data:")) else None
+
+
+def inline(text: str, style: Style) -> str:
+    """One paragraph of Markdown, written anew in a style."""
+    tokens = _INLINE.parseInline(clean(text))
+    return "".join(_write(token.children or (), style) for token in tokens)
+
+
+def _write(tokens: Sequence[Token], style: Style) -> str:
+    parts: list[str] = []
+    links: list[tuple[str | None, int]] = []
+    for token in tokens:
+        match token.type:
+            case "text" | "text_special":
+                parts.append(style.text(token.content))
+            case "softbreak" | "hardbreak":
+                parts.append(style.text(" "))
+            case "code_inline":
+                parts.append(style.code(token.content))
+            case "strong_open" | "strong_close":
+                parts.append(style.strong[token.type.endswith("close")])
+            case "em_open" | "em_close":
+                parts.append(style.emphasis[token.type.endswith("close")])
+            case "link_open":
+                links.append((allowed_address(str(token.attrGet("href") or "")), len(parts)))
+            case "link_close":
+                address, at = links.pop()
+                label = "".join(parts[at:])
+                parts[at:] = [style.link(label, address) if address else label]
+            case _:
+                parts.append(style.text(token.content))
+    return "".join(parts)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that any Markdown renderer shows as these characters and nothing else."""
+    return _SPECIAL.sub(r"\\\1", clean(text).replace("&", "&amp;").replace("<", "&lt;"))
+
+
+def _markdown_code(content: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if content.startswith("`") or content.endswith("`") else ""
+    return f"{fence}{pad}{content}{pad}{fence}"
+
+
+MARKDOWN = Style(escape_markdown, ("**", "**"), ("*", "*"), _markdown_code, lambda label, address: label)
+HTML = Style(
+    html.escape,
+    ("<strong>", "</strong>"),
+    ("<em>", "</em>"),
+    lambda content: f"<code>{html.escape(content)}</code>",
+    lambda label, address: label,
+)
+PLAIN = Style(lambda text: text, ("", ""), ("", ""), lambda content: content, lambda label, address: label)
+BOLD = Style(lambda text: text, ("\x1b[1m", "\x1b[22m"), ("", ""), lambda content: content, lambda label, address: label)
+
+_MARK = re.compile(r"(?<!\\)\[(\d+)\]")
+
+
+def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
+    """The answer for a Markdown surface; each citation is a link to `anchor(number)`."""
+    return "\n\n".join(_pieces(sentence.text, MARKDOWN, lambda n: f"[\\[{n}\\]]({anchor(n)})") for sentence in answer.sentences) or (
+        escape_markdown(answer.text)
+    )
+
+
+def _pieces(text: str, style: Style, mark: Callable[[int], str]) -> str:
+    parts = []
+    at = 0
+    for match in _MARK.finditer(text):
+        parts += [inline(text[at : match.start()], style), " " if text[at : match.start()].endswith(" ") else ""]
+        parts.append(mark(int(match.group(1))))
+        at = match.end()
+    parts.append(inline(text[at:], style))
+    return "".join(parts)
+
+
+def sources_html(answer: Answer, anchor: Callable[[int], str]) -> str:
+    """The sources panel: each citation's place and passage, the quote marked; for a refusal, what came nearest."""
+    if not answer.hits:
+        return ""
+    if answer.refused:
+        cards = [_card(f"<p class='where'>{_where(hit)}</p>{_passage_html(hit.passage.text)}", "") for hit in answer.hits[:3]]
+        return f"<h3>Nearest passages</h3>{''.join(cards)}"
+    cards = []
+    for citation in answer.citations:
+        passage = citation.passage
+        low, high = citation.start - passage.start, citation.end - passage.start
+        body = (
+            f"<p class='where'><span class='number'>[{citation.number}]</span> {_place(citation)}</p>"
+            f"{_passage_html(passage.text, low, high)}"
+        )
+        cards.append(_card(body, anchor(citation.number)))
+    return f"<h3>Sources</h3>{''.join(cards)}" if cards else ""
+
+
+def _card(body: str, anchor_id: str) -> str:
+    identity = f" id='{html.escape(anchor_id, quote=True)}'" if anchor_id else ""
+    return f"<article class='source'{identity} tabindex='-1'>{body}</article>"
+
+
+def _passage_html(text: str, low: int = 0, high: int = 0) -> str:
+    before, quote, after = (html.escape(clean(part)) for part in (text[:low], text[low:high], text[high:]))
+    marked = f"<mark>{quote}</mark>" if quote else ""
+    return f"<div class='passage'>{before}{marked}{after}</div>"
+
+
+def _place(citation: Citation) -> str:
+    lines = _lines(citation.line_start, citation.line_end)
+    return f"{html.escape(clean(_path(citation.passage.title, citation.passage.section)))} <span class='lines'>{html.escape(clean(citation.passage.document_id))}, {lines}</span>"
+
+
+def _where(hit: Hit) -> str:
+    passage = hit.passage
+    return f"{html.escape(clean(_path(passage.title, passage.section)))} <span class='lines'>{html.escape(clean(passage.document_id))}, {_lines(passage.line_start, passage.line_end)}</span>"
+
+
+def _path(title: str, section: Iterable[str]) -> str:
+    return " › ".join([title, *(heading for heading in section if heading != title)])
+
+
+def _lines(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first}–{last}"
+
+
+def terminal(answer: Answer, color: bool) -> str:
+    """The answer with footnotes for a terminal: document, section, line."""
+    style = BOLD if color else PLAIN
+    dim = ("\x1b[2m", "\x1b[22m") if color else ("", "")
+    blocks = [_pieces(sentence.text, style, lambda n: f"[{n}]") for sentence in answer.sentences] or [clean(answer.text)]
+    if answer.search_query != answer.question:
+        blocks.append(f"{dim[0]}Searched for: {clean(answer.search_query)}{dim[1]}")
+    blocks += [f"{dim[0]}Note: {clean(notice)}{dim[1]}" for notice in answer.notices]
+    notes = [
+        f"[{citation.number}] {_footnote(citation.passage.document_id, citation.passage.section, citation.line_start, citation.line_end)}"
+        for citation in answer.citations
+    ]
+    if answer.refused and answer.hits:
+        notes = ["Nearest:"] + [
+            f"  {_footnote(hit.passage.document_id, hit.passage.section, hit.passage.line_start, hit.passage.line_end)}"
+            for hit in answer.hits[:3]
+        ]
+    if notes:
+        blocks.append("\n".join(f"{dim[0]}{note}{dim[1]}" for note in notes))
+    return "\n\n".join(blocks)
+
+
+def terminal_hits(hits: Sequence[Hit], color: bool) -> str:
+    """Hits for a terminal: place and score, then the passage."""
+    dim = ("\x1b[2m", "\x1b[22m") if color else ("", "")
+    return "\n\n".join(
+        f"{dim[0]}{_footnote(p.document_id, p.section, p.line_start, p.line_end)}  {hit.score:.3f}{dim[1]}\n{clean(p.text)}"
+        for hit in hits
+        for p in [hit.passage]
+    )
+
+
+def _footnote(document_id: str, section: Sequence[str], first: int, last: int) -> str:
+    where = f", {' › '.join(section)}" if section else ""
+    return clean(f"{document_id}{where}, {_lines(first, last)}").replace("\n", " ")

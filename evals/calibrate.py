@@ -1,0 +1,112 @@
+"""Fits the gate on the `dev` half and says how well it separates, by leave-one-out predictions."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.answering import Assistant
+from assistant.gate import Signals, measure
+from assistant.query import spell, standalone
+from assistant.retrieval import retrieve
+from evals.gold import Question
+from evals.metrics import rate
+
+# Ridge penalty of the fit; the intercept goes free.
+PENALTY = 0.1
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Fitted weights, the threshold, and the leave-one-out confidence of each question."""
+
+    bias: float
+    weights: tuple[float, ...]
+    threshold: float
+    confidences: tuple[float, ...]
+
+
+def signals(assistant: Assistant, questions: Sequence[Question]) -> list[Signals]:
+    """The gate's signals of each question, through the assistant's own query and retrieval."""
+    measured = []
+    with assistant.live.borrow() as index:
+        for question in questions:
+            query = spell(standalone(question.question, question.turns), index.vocabulary)
+            found = retrieve(index, assistant.encoder, query, assistant.settings.passages)
+            measured.append(measure(index, assistant.encoder, found))
+    return measured
+
+
+def fit(measured: Sequence[Signals], answerable: Sequence[bool]) -> Fit:
+    """A ridge logistic regression; the threshold is the one with the fewest leave-one-out errors.
+
+    Among equal thresholds the middle one, so that neither side is favoured by chance.
+    """
+    values = np.array([astuple(one) for one in measured], dtype=np.float64)
+    labels = np.array(answerable, dtype=np.float64)
+    left_out = np.empty(len(labels))
+    for held in range(len(labels)):
+        others = np.arange(len(labels)) != held
+        left_out[held] = _confidence(_newton(values[others], labels[others]), values[held])
+    edges = np.linspace(0.02, 0.98, 97)
+    errors = np.array([np.sum((left_out >= edge) != (labels == 1)) for edge in edges])
+    best = edges[errors == errors.min()]
+    coefficients = _newton(values, labels)
+    return Fit(
+        bias=round(float(coefficients[0]), 4),
+        weights=tuple(round(float(one), 4) for one in coefficients[1:]),
+        threshold=round(float(best[len(best) // 2]), 2),
+        confidences=tuple(float(one) for one in left_out),
+    )
+
+
+def gate_data(fitted: Fit, provenance: dict[str, str]) -> str:
+    """The content of `gate.json`: weights by signal, threshold, and what they were fitted on."""
+    names = [field.name for field in fields(Signals)]
+    data = {
+        "bias": fitted.bias,
+        "weights": dict(zip(names, fitted.weights, strict=True)),
+        "threshold": fitted.threshold,
+        "fitted_on": provenance,
+    }
+    return json.dumps(data, indent=1) + "\n"
+
+
+def confusion(fitted: Fit, answerable: Sequence[bool]) -> dict[str, Any]:
+    """Leave-one-out error rates on both sides, and the risk at each coverage."""
+    pairs = list(zip(fitted.confidences, answerable, strict=True))
+    ordered = [is_answerable for _, is_answerable in sorted(pairs, key=lambda pair: -pair[0])]
+    return {
+        "refused_answerable": rate([confidence < fitted.threshold for confidence, asks in pairs if asks]),
+        "answered_unanswerable": rate([confidence >= fitted.threshold for confidence, asks in pairs if not asks]),
+        "risk_at_coverage": {
+            f"{share:.1f}": round(1 - sum(ordered[: max(1, round(share * len(ordered)))]) / max(1, round(share * len(ordered))), 4)
+            for share in (0.2, 0.4, 0.6, 0.8, 1.0)
+        },
+    }
+
+
+def _newton(values: Floats, labels: Floats) -> Floats:
+    design = np.c_[np.ones(len(values)), values]
+    penalty = np.eye(design.shape[1]) * PENALTY
+    penalty[0, 0] = 1e-6
+    coefficients = np.zeros(design.shape[1])
+    for _ in range(100):
+        probability = 1 / (1 + np.exp(-design @ coefficients))
+        gradient = design.T @ (probability - labels) + penalty @ coefficients
+        hessian = (design * (probability * (1 - probability))[:, None]).T @ design + penalty
+        step = np.linalg.solve(hessian, gradient)
+        coefficients = coefficients - step
+        if np.abs(step).max() < 1e-9:
+            break
+    result: Floats = coefficients
+    return result
+
+
+def _confidence(coefficients: Floats, values: Floats) -> float:
+    return float(1 / (1 + np.exp(-(coefficients[0] + values @ coefficients[1:]))))
