@@ -17,12 +17,11 @@ from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Decision, decide
 from assistant.index import Index, LiveIndex, current
 from assistant.nouns import Answer, Hit, Turn
-from assistant.query import spell, standalone
+from assistant.query import check_question, spell, standalone
 from assistant.retrieval import retrieve
 from assistant.settings import Settings
 from assistant.writing import quoting_writer
 
-MAX_QUESTION = 2000
 MODELS = ("quotes",)
 
 
@@ -82,16 +81,6 @@ class Assistant:
 
     def close(self) -> None:
         self.live.close()
-
-
-def check_question(question: str) -> str:
-    """The question without the blank space around it. Raises UsageError where there is nothing to answer."""
-    question = question.strip()
-    if not any(character.isalnum() for character in question):
-        raise UsageError("The question is empty: it needs at least one letter or digit.")
-    if len(question) > MAX_QUESTION:
-        raise UsageError(f"The question has {len(question):,} characters; the most is {MAX_QUESTION:,}. Shorten it.")
-    return question
 
 
 def refusal(decision: Decision) -> str:

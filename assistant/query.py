@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from assistant.errors import UsageError
 from assistant.nouns import Turn
 from assistant.terms import STOP_WORDS, stem, terms, words
 
@@ -19,6 +21,31 @@ _LEANS_BACK = re.compile(
 )
 _CONTINUES = re.compile(r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|why|really)\b", re.IGNORECASE)
 _FEW_TERMS = 2
+MAX_QUESTION = 2000
+
+
+def check_question(question: str) -> str:
+    """The question without the blank space around it. Raises UsageError where there is nothing to answer."""
+    question = question.strip()
+    if not any(character.isalnum() for character in question):
+        raise UsageError("The question is empty: it needs at least one letter or digit.")
+    if len(question) > MAX_QUESTION:
+        raise UsageError(f"The question has {len(question):,} characters; the most is {MAX_QUESTION:,}. Shorten it.")
+    return question
+
+
+def read_history(turns: Any) -> list[Turn]:
+    """The conversation as programs send it: a list of `{"question": …, "answer": …}`. Raises UsageError."""
+    if turns is None:
+        return []
+    if not isinstance(turns, list):
+        raise UsageError('"history" must be a list of {"question": …, "answer": …}.')
+    read = []
+    for turn in turns:
+        if not isinstance(turn, dict) or not isinstance(turn.get("question"), str) or not isinstance(turn.get("answer", ""), str):
+            raise UsageError('Each turn of "history" must be {"question": …, "answer": …}, both strings.')
+        read.append(Turn(turn["question"][:MAX_QUESTION], turn.get("answer", "")))
+    return read
 
 
 def sides(text: str) -> tuple[bool, bool]:

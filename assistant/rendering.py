@@ -14,7 +14,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from assistant.nouns import Answer, Citation, Hit
+from assistant.nouns import Answer, Citation, Hit, Passage
 
 SCHEMA = 1
 
@@ -151,13 +151,6 @@ def _markdown_code(content: str) -> str:
 
 
 MARKDOWN = Style(escape_markdown, ("**", "**"), ("*", "*"), _markdown_code, lambda label, address: label)
-HTML = Style(
-    html.escape,
-    ("<strong>", "</strong>"),
-    ("<em>", "</em>"),
-    lambda content: f"<code>{html.escape(content)}</code>",
-    lambda label, address: label,
-)
 PLAIN = Style(lambda text: text, ("", ""), ("", ""), lambda content: content, lambda label, address: label)
 BOLD = Style(lambda text: text, ("\x1b[1m", "\x1b[22m"), ("", ""), lambda content: content, lambda label, address: label)
 
@@ -175,51 +168,52 @@ def _pieces(text: str, style: Style, mark: Callable[[int], str]) -> str:
     parts = []
     at = 0
     for match in _MARK.finditer(text):
-        parts += [inline(text[at : match.start()], style), " " if text[at : match.start()].endswith(" ") else ""]
-        parts.append(mark(int(match.group(1))))
+        parts += [inline(text[at : match.start()], style), mark(int(match.group(1)))]
         at = match.end()
     parts.append(inline(text[at:], style))
     return "".join(parts)
 
 
-def sources_html(answer: Answer, anchor: Callable[[int], str]) -> str:
-    """The sources panel: each citation's place and passage, the quote marked; for a refusal, what came nearest."""
-    if not answer.hits:
-        return ""
+def panel_html(answer: Answer, anchor: Callable[[int], str]) -> str:
+    """The sources panel: what was searched, then each citation's passage with the quote marked.
+
+    A refusal shows the passages that come nearest instead.
+    """
+    searched = f"<p class='query'>Searched for: {html.escape(clean(answer.search_query))}</p>"
     if answer.refused:
-        cards = [_card(f"<p class='where'>{_where(hit)}</p>{_passage_html(hit.passage.text)}", "") for hit in answer.hits[:3]]
-        return f"<h3>Nearest passages</h3>{''.join(cards)}"
-    cards = []
+        nearest = "".join(
+            _card(f"<p class='where'>{_where(hit.passage, hit.passage.line_start, hit.passage.line_end)}</p>{_passage_html(hit.passage.text)}")
+            for hit in answer.hits[:3]
+        )
+        return f"{searched}<h3>Nearest passages</h3>{nearest}" if nearest else searched
+    cards = ""
     for citation in answer.citations:
         passage = citation.passage
         low, high = citation.start - passage.start, citation.end - passage.start
-        body = (
-            f"<p class='where'><span class='number'>[{citation.number}]</span> {_place(citation)}</p>"
-            f"{_passage_html(passage.text, low, high)}"
+        where = _where(passage, citation.line_start, citation.line_end)
+        cards += _card(
+            f"<p class='where'><span class='number'>[{citation.number}]</span> {where}</p>{_passage_html(passage.text, low, high)}",
+            anchor(citation.number),
         )
-        cards.append(_card(body, anchor(citation.number)))
-    return f"<h3>Sources</h3>{''.join(cards)}" if cards else ""
+    return f"{searched}<h3>Sources</h3>{cards}" if cards else searched
 
 
-def _card(body: str, anchor_id: str) -> str:
+def _card(body: str, anchor_id: str = "") -> str:
     identity = f" id='{html.escape(anchor_id, quote=True)}'" if anchor_id else ""
     return f"<article class='source'{identity} tabindex='-1'>{body}</article>"
 
 
 def _passage_html(text: str, low: int = 0, high: int = 0) -> str:
-    before, quote, after = (html.escape(clean(part)) for part in (text[:low], text[low:high], text[high:]))
+    # No line break may stay: in Markdown a blank line would end the block, and what follows be read as Markdown.
+    parts = (text[:low], text[low:high], text[high:])
+    before, quote, after = (html.escape(clean(part)).replace("\n", "<br>") for part in parts)
     marked = f"<mark>{quote}</mark>" if quote else ""
     return f"<div class='passage'>{before}{marked}{after}</div>"
 
 
-def _place(citation: Citation) -> str:
-    lines = _lines(citation.line_start, citation.line_end)
-    return f"{html.escape(clean(_path(citation.passage.title, citation.passage.section)))} <span class='lines'>{html.escape(clean(citation.passage.document_id))}, {lines}</span>"
-
-
-def _where(hit: Hit) -> str:
-    passage = hit.passage
-    return f"{html.escape(clean(_path(passage.title, passage.section)))} <span class='lines'>{html.escape(clean(passage.document_id))}, {_lines(passage.line_start, passage.line_end)}</span>"
+def _where(passage: Passage, first: int, last: int) -> str:
+    path = html.escape(clean(_path(passage.title, passage.section)))
+    return f"{path} <span class='lines'>{html.escape(clean(passage.document_id))}, {_lines(first, last)}</span>"
 
 
 def _path(title: str, section: Iterable[str]) -> str:

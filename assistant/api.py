@@ -1,0 +1,240 @@
+"""FastAPI: the REST endpoint, health, and the chat, in one process."""
+
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import BaseModel, ConfigDict
+
+from assistant.answering import Assistant, check_model, open_assistant
+from assistant.build import Progress
+from assistant.corpus import load_corpus
+from assistant.errors import AssistantError, Busy, UsageError
+from assistant.nouns import Answer, Turn
+from assistant.query import check_question, read_history
+from assistant.rendering import answer_json
+from assistant.settings import Settings
+from assistant.web import mount
+
+MAX_BODY = 256_000
+RETRY_AFTER = "2"
+# Gradio's endpoints that a chat does not need: uploads, proxies, monitoring and development.
+_CLOSED = re.compile(
+    r"/chat/(?:gradio_api/)?(?:upload|upload_progress|file=https?:|proxy=|component_server|stream/|monitoring|run-history|runs|"
+    r"vibe-|dev/|deep_link|login|logout|token|flag)"
+)
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
+        b"form-action 'self'; frame-ancestors 'self'",
+    ),
+]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class AskBody(BaseModel):
+    """The body of `POST /api/v1/ask`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str
+    history: list[dict[str, Any]] = []
+
+
+class Service:
+    """The one assistant of a server: absent while the index is brought up to date, and never overrun."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.failure: AssistantError | None = None
+        self._assistant: Assistant | None = None
+        self._places = threading.BoundedSemaphore(settings.in_flight)
+
+    @property
+    def ready(self) -> bool:
+        return self._assistant is not None
+
+    def open(self, progress: Callable[[], Progress] | None, complain: Callable[[str], None]) -> None:
+        """Brings the index up to date and answers one question, so that the first user does not wait."""
+        assistant = open_assistant(self.settings, True, progress, complain)
+        assistant.ask("What is this about?")
+        self._assistant = assistant
+
+    def stream(self, question: str, history: list[Turn]) -> Iterator[Answer]:
+        """Raises Busy while the assistant opens, and when as many questions as allowed are being answered."""
+        check_question(question)
+        assistant = self._assistant
+        if assistant is None:
+            raise Busy("The index is being prepared; ask again in a few seconds.")
+        if not self._places.acquire(blocking=False):
+            raise Busy("Too many questions at the moment; ask again in a few seconds.")
+        try:
+            yield from assistant.stream(question, history)
+        finally:
+            self._places.release()
+
+    def ask(self, question: str, history: list[Turn]) -> Answer:
+        answer = None
+        for answer in self.stream(question, history):
+            pass
+        assert answer is not None
+        return answer
+
+    def close(self) -> None:
+        if self._assistant is not None:
+            self._assistant.close()
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application; it answers `/healthz` at once and `/readyz` when questions are answered."""
+    app = FastAPI(title="Container and VM assistant", docs_url=None, redoc_url=None)
+
+    @app.exception_handler(AssistantError)
+    async def failed(request: Request, error: AssistantError) -> JSONResponse:
+        if isinstance(error, Busy):
+            return JSONResponse(error_json(error), 503, {"Retry-After": RETRY_AFTER})
+        return JSONResponse(error_json(error), 400 if isinstance(error, UsageError) else 500)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return JSONResponse(error_json(UsageError(f"{place}: {first['msg']}")), 422)
+
+    @app.get("/", include_in_schema=False)
+    def home() -> RedirectResponse:
+        return RedirectResponse("/chat/")
+
+    @app.get("/healthz")
+    def healthy() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def ready() -> JSONResponse:
+        return JSONResponse({"status": "ready" if service.ready else "preparing"}, 200 if service.ready else 503)
+
+    @app.post("/api/v1/ask")
+    async def ask(body: AskBody) -> dict[str, Any]:
+        history = read_history(body.history)
+        return answer_json(await run_in_threadpool(service.ask, body.question, history))
+
+    mounted = mount(app, service.stream, "/chat")
+    mounted.add_middleware(Guard, hosts=service.settings.allowed_hosts.split(","))
+    return mounted  # type: ignore[no-any-return]
+
+
+def error_json(error: AssistantError) -> dict[str, Any]:
+    return {"error": {"type": type(error).__name__, "message": str(error)}}
+
+
+class Guard:
+    """Pure ASGI, so that streams pass: unknown hosts, large bodies and unneeded endpoints are refused."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], hosts: list[str]) -> None:
+        self._app = app
+        self._hosts = {host.strip().lower() for host in hosts if host.strip()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = re.sub(r":\d+\Z", "", headers.get(b"host", "")).lower()
+        if host not in self._hosts:
+            # A page elsewhere may point its own name at this address (DNS rebinding).
+            await _refuse(scope, receive, send, 421, "This host name is not served here. Allow it with ASSISTANT_ALLOWED_HOSTS.")
+            return
+        if _CLOSED.match(scope["path"]):
+            await _refuse(scope, receive, send, 404, "Not found.")
+            return
+        length = headers.get(b"content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            await _refuse(scope, receive, send, 413, f"The body is larger than {MAX_BODY:,} bytes.")
+            return
+
+        read = 0
+
+        async def counted() -> MutableMapping[str, Any]:
+            # A body sent in chunks names no length.
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            return message if read <= MAX_BODY else {"type": "http.disconnect"}
+
+        async def with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self._app(scope, counted, with_headers)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:
+    await JSONResponse(error_json(UsageError(why)), status)(scope, receive, send)
+
+
+def run(settings: Settings, progress: Callable[[], Progress], complain: Callable[[str], None]) -> int:
+    """Serves until SIGTERM or Ctrl-C; the exit code. The port opens at once, the index is prepared behind it."""
+    check_model(settings.model)
+    load_corpus(settings.corpus)
+    listener = _listen(settings)
+    service = Service(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(service), log_level="warning", timeout_graceful_shutdown=3, server_header=False)
+    )
+
+    def prepare() -> None:
+        try:
+            service.open(progress, complain)
+        except AssistantError as error:
+            service.failure = error
+            server.should_exit = True
+        else:
+            print(f"Ready: http://{_shown(settings.host)}:{settings.port}/chat/", file=sys.stderr, flush=True)
+
+    threading.Thread(target=prepare, daemon=True, name="prepare").start()
+    print(f"Starting on http://{_shown(settings.host)}:{settings.port}/ …", file=sys.stderr, flush=True)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if service.failure is not None:
+        complain(str(service.failure))
+    service.close()
+    # A build that is still embedding must not hold the process; its snapshot was never published.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if service.failure is not None else 0)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise AssistantError(
+            f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}). Choose another with --port."
+        ) from error
+    return listener
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,299 @@
+"""Parse, call, print. Heavy imports wait inside the commands, so that `--help` is instant."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assistant.errors import AssistantError, UsageError
+from assistant.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from assistant.answering import Assistant
+    from assistant.nouns import Turn
+
+# Typer's own base of "no such option" and the like, which it does not export by name.
+WrongFlags: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="assistant",
+    help="Answers about containers and virtual machines in which every sentence can be checked.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+CorpusOption = Annotated[Path | None, typer.Option("--corpus", metavar="DIR", help="The folder of documents.")]
+IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Where snapshots are kept.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+FileOption = Annotated[str | None, typer.Option("--file", metavar="F.jsonl", help="One JSON object a line; - reads stdin.")]
+NoUpdateOption = Annotated[bool, typer.Option("--no-update", help="Answer from the snapshot as it is.")]
+
+
+@app.command()
+def index(
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the index up to date with the documents."""
+    from dataclasses import asdict
+
+    from assistant import build
+    from assistant.answering import build_index
+    from assistant.corpus import load_corpus
+    from assistant.embedding import open_encoder
+
+    settings = load_settings(corpus=corpus, index=index)
+    documents = load_corpus(settings.corpus)
+    for problem in documents.problems:
+        complain(f"left out {problem}")
+    facts: dict[str, Any]
+    if dry_run:
+        changes = build.changes(documents, settings.index)
+        facts = {"documents": len(documents.documents), "changes": asdict(changes)}
+        said = [f"{kind} {name}" for kind, names in facts["changes"].items() for name in names] or ["nothing changed"]
+    else:
+        encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
+        with build.build_lock(settings.index):
+            report = build_index(settings, documents, encoder, progress_bar)
+        facts = asdict(report)
+        said = [
+            f"{report.documents} documents, {report.passages} passages, {report.statements} statements; "
+            f"{report.embedded_passages + report.embedded_statements} texts embedded, {report.reused} reused",
+            f"index {report.index}",
+        ]
+    facts |= {"skipped": documents.skipped, "problems": [asdict(problem) for problem in documents.problems]}
+    if documents.skipped:
+        said.append(f"{documents.skipped} files of other kinds skipped")
+    print(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(said))
+    if documents.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    query: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
+    file: FileOption = None,
+    count: Annotated[int | None, typer.Option("-k", min=1, max=1000, help="How many passages.")] = None,
+    as_json: JsonOption = False,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    no_update: NoUpdateOption = False,
+) -> None:
+    """Show the passages that match a query best."""
+    from assistant.rendering import hit_json, terminal_hits
+
+    settings = load_settings(corpus=corpus, index=index)
+    one_of(query, file, "QUERY")
+    if query is not None:
+        check(query)
+    with opened(settings, not no_update) as assistant:
+        wanted = count or settings.passages
+
+        def found(entry: dict[str, Any]) -> dict[str, Any]:
+            text = field(entry, "query")
+            return {"query": text, "hits": [hit_json(hit) for hit in assistant.search(text, wanted)]}
+
+        if file is not None:
+            raise typer.Exit(each_line(file, found))
+        assert query is not None
+        if as_json:
+            print(json.dumps(found({"query": query}), ensure_ascii=False))
+        else:
+            print(terminal_hits(assistant.search(query, wanted), sys.stdout.isatty()))
+
+
+@app.command()
+def ask(
+    question: Annotated[str | None, typer.Argument(help="What you want to know.")] = None,
+    file: FileOption = None,
+    as_json: JsonOption = False,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answer.")] = None,
+    no_update: NoUpdateOption = False,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+) -> None:
+    """Answer a question, every sentence with its source."""
+    from assistant.rendering import answer_json, terminal
+
+    settings = load_settings(corpus=corpus, index=index, model=model)
+    one_of(question, file, "QUESTION")
+    if question is not None:
+        check(question)
+    with opened(settings, not no_update) as assistant:
+
+        def answered(entry: dict[str, Any]) -> dict[str, Any]:
+            return answer_json(assistant.ask(field(entry, "question"), history(entry)))
+
+        if file is not None:
+            raise typer.Exit(each_line(file, answered))
+        assert question is not None
+        answer = assistant.ask(question)
+        print(json.dumps(answer_json(answer), ensure_ascii=False) if as_json else terminal(answer, sys.stdout.isatty()))
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="The port to listen on.")] = None,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answer.")] = None,
+) -> None:
+    """Serve the web chat and the API in one process."""
+    from assistant.api import run
+
+    settings = load_settings(host=host, port=port, corpus=corpus, index=index, model=model)
+    raise typer.Exit(run(settings, progress_bar, complain))
+
+
+@app.command()
+def doctor(corpus: CorpusOption = None, index: IndexOption = None, as_json: JsonOption = False) -> None:
+    """Say what is set up, what is missing, and what to run."""
+    from assistant.doctor import examine
+
+    findings = examine(load_settings(corpus=corpus, index=index))
+    if as_json:
+        print(json.dumps([{"what": one.what, "good": one.good, "says": one.says} for one in findings]))
+    else:
+        for one in findings:
+            print(f"{'ok     ' if one.good else 'MISSING'}  {one.what}: {one.says}")
+    raise typer.Exit(0 if all(one.good for one in findings) else 1)
+
+
+def main() -> None:
+    """The console script: every error is one line on stderr and an exit code."""
+    # Before anything of these is imported: nothing leaves the machine unless the user says so.
+    for name, value in (("ANONYMIZED_TELEMETRY", "False"), ("GRADIO_ANALYTICS_ENABLED", "False"), ("LANGSMITH_TRACING", "false")):
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        code = app(standalone_mode=False)
+    except WrongFlags as error:
+        said = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
+        complain(f"{said.rstrip('.')}. Try: assistant --help")
+        code = 2
+    except UsageError as error:
+        complain(str(error))
+        code = 2
+    except AssistantError as error:
+        complain(str(error))
+        code = 1
+    except typer.Abort:
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain about it while closing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def complain(line: str) -> None:
+    print(f"assistant: {line}", file=sys.stderr, flush=True)
+
+
+def check(question: str) -> None:
+    """Refuses an impossible question before anything is loaded."""
+    from assistant.query import check_question
+
+    check_question(question)
+
+
+def one_of(text: str | None, file: str | None, name: str) -> None:
+    if (text is None) == (file is None):
+        raise UsageError(f"Give either {name} or --file.")
+
+
+@contextmanager
+def opened(settings: Settings, update: bool) -> "Iterator[Assistant]":
+    from assistant.answering import open_assistant
+
+    assistant = open_assistant(settings, update, progress_bar, complain)
+    try:
+        yield assistant
+    finally:
+        assistant.close()
+
+
+def field(entry: dict[str, Any], name: str) -> str:
+    if not isinstance(value := entry.get(name), str):
+        raise UsageError(f'"{name}" is missing or no string.')
+    return value
+
+
+def history(entry: dict[str, Any]) -> "list[Turn]":
+    from assistant.query import read_history
+
+    return read_history(entry.get("history"))
+
+
+def each_line(file: str, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+    """One JSON line out for each line in, in order; 1 if any failed, else 0."""
+    failed = 0
+    with source(file) as lines:
+        for number, raw in enumerate(lines, 1):
+            if not raw.strip():
+                continue
+            identity = None
+            try:
+                entry = parsed(raw)
+                identity = entry.get("id")
+                line = {**answer(entry), "id": identity}
+            except AssistantError as error:
+                failed = 1
+                line = {"id": identity, "line": number, "error": {"type": type(error).__name__, "message": str(error)}}
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+    return failed
+
+
+def parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not JSON ({error})") from error
+    if not isinstance(entry, dict):
+        raise UsageError("not a JSON object")
+    return entry
+
+
+@contextmanager
+def source(file: str) -> Iterator[IO[bytes]]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as lines:
+            yield lines
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise UsageError(f"The file {file!r} cannot be read ({error.strerror}).") from error
+
+
+def progress_bar() -> Callable[[int, int], None]:
+    """Shows how many texts are embedded, on stderr; silent while there is nothing to embed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("Indexing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
+    )
+    task = bar.add_task("", total=None)
+
+    def show(done: int, total: int) -> None:
+        if total and not bar.live.is_started:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+        if total and done == total:
+            bar.stop()
+
+    return show
+
+
+if __name__ == "__main__":
+    main()
