@@ -5,6 +5,7 @@ import re
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -91,11 +92,7 @@ class Service:
             self._places.release()
 
     def ask(self, question: str, history: list[Turn]) -> Answer:
-        answer = None
-        for answer in self.stream(question, history):
-            pass
-        assert answer is not None
-        return answer
+        return deque(self.stream(question, history), maxlen=1).pop()
 
     def close(self) -> None:
         if self._assistant is not None:
@@ -159,7 +156,9 @@ class Guard:
         host = re.sub(r":\d+\Z", "", headers.get(b"host", "")).lower()
         if host not in self._hosts:
             # A page elsewhere may point its own name at this address (DNS rebinding).
-            await _refuse(scope, receive, send, 421, "This host name is not served here. Allow it with ASSISTANT_ALLOWED_HOSTS.")
+            await _refuse(
+                scope, receive, send, 421, "This host name is not served here. Allow it with ASSISTANT_ALLOWED_HOSTS."
+            )
             return
         if _CLOSED.match(scope["path"]):
             await _refuse(scope, receive, send, 404, "Not found.")

@@ -29,7 +29,14 @@ from assistant.nouns import Passage
 from assistant.sentences import statements
 from assistant.terms import terms, words
 
-_FILES = ("passages.jsonl", "statements.npy", "passage_vectors.npy", "statement_vectors.npy", "text_keys.npy", "vocabulary.txt")
+_FILES = (
+    "passages.jsonl",
+    "statements.npy",
+    "passage_vectors.npy",
+    "statement_vectors.npy",
+    "text_keys.npy",
+    "vocabulary.txt",
+)
 
 # Chosen with the passage length and the fusion weights; see evals/LOG.md.
 BM25_K1, BM25_B = 1.2, 0.5
@@ -100,7 +107,9 @@ def build_lock(home: Path, wait: bool = True) -> Iterator[bool]:
         yield True
 
 
-def build(corpus: Corpus, home: Path, encoder: Encoder, size: int, progress: Progress = lambda done, total: None) -> Report:
+def build(
+    corpus: Corpus, home: Path, encoder: Encoder, size: int, progress: Progress = lambda done, total: None
+) -> Report:
     """Makes and publishes the snapshot of a corpus; hold the build lock. A complete one is reused.
 
     A crash at any point leaves the former snapshot in place.
@@ -138,7 +147,10 @@ def build(corpus: Corpus, home: Path, encoder: Encoder, size: int, progress: Pro
         statements=written.manifest["statements"],
         embedded_passages=written.embedded_passages,
         embedded_statements=written.embedded_statements,
-        reused=written.manifest["passages"] + written.manifest["statements"] - written.embedded_passages - written.embedded_statements,
+        reused=written.manifest["passages"]
+        + written.manifest["statements"]
+        - written.embedded_passages
+        - written.embedded_statements,
         changes=differences,
     )
 
@@ -160,7 +172,9 @@ def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int
         for passage in chunking.split(document, size, encoder.window):
             text = embedded_text(document, passage, encoder.window)
             if not encoder.window.holds(text):
-                raise IndexUnusable(f"The passage {passage.id} does not fit the window of {encoder.name}; this is a defect.")
+                raise IndexUnusable(
+                    f"The passage {passage.id} does not fit the window of {encoder.name}; this is a defect."
+                )
             for statement in statements(passage, code):
                 spans.append((len(passages), statement.start, statement.end, KINDS.index(statement.kind)))
                 statement_texts.append(statement.text)
@@ -200,7 +214,9 @@ def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int
         "documents": {document.id: document.digest for document in corpus.documents},
         "passages": len(passages),
         "statements": len(spans),
-        "files": {name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in _FILES},
+        "files": {
+            name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in _FILES
+        },
     }
     fresh = set(new)
     return _Written(
@@ -221,8 +237,8 @@ def _known_vectors(home: Path, weights: str) -> dict[bytes, Vectors]:
             for name, entry in facts["files"].items():
                 if sha256_of(manifest.parent / name) != entry["sha256"]:
                     raise ValueError(f"{name} is damaged")
-            keys = np.load(manifest.parent / "text_keys.npy", "vocabulary.txt")
-            parts = [np.load(manifest.parent / name) for name in ("passage_vectors.npy", "statement_vectors.npy")]
+            keys = np.load(manifest.parent / "text_keys.npy")
+            parts = [np.load(manifest.parent / part) for part in ("passage_vectors.npy", "statement_vectors.npy")]
             known.update(zip(keys.tolist(), np.concatenate(parts), strict=True))
     return known
 
@@ -310,5 +326,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-

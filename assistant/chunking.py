@@ -8,6 +8,7 @@ block before them.
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -217,7 +218,7 @@ class _Cut:
         if inside:
             shallowest = min(blocks[line] for line in inside)
             cuts = [first, *(line for line in inside if blocks[line] == shallowest), after]
-            for low, high in zip(cuts, cuts[1:], strict=False):
+            for low, high in pairwise(cuts):
                 yield from self.atoms(low, high)
             return
         if any(line in self.structure.prose for line in range(first, after)):
@@ -228,7 +229,7 @@ class _Cut:
     def sentences(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         spans = sentence_spans(self.document.text[start:end])
         cuts = [start, *(start + low for low, _ in spans[1:]), end]
-        for low, high in zip(cuts, cuts[1:], strict=False):
+        for low, high in pairwise(cuts):
             yield from self.shrink(low, high)
 
     def whole_lines(self, first: int, after: int) -> Iterator[tuple[int, int]]:

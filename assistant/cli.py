@@ -31,7 +31,9 @@ app = typer.Typer(
 CorpusOption = Annotated[Path | None, typer.Option("--corpus", metavar="DIR", help="The folder of documents.")]
 IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Where snapshots are kept.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
-FileOption = Annotated[str | None, typer.Option("--file", metavar="F.jsonl", help="One JSON object a line; - reads stdin.")]
+FileOption = Annotated[
+    str | None, typer.Option("--file", metavar="F.jsonl", help="One JSON object a line; - reads stdin.")
+]
 NoUpdateOption = Annotated[bool, typer.Option("--no-update", help="Answer from the snapshot as it is.")]
 
 
@@ -171,7 +173,11 @@ def doctor(corpus: CorpusOption = None, index: IndexOption = None, as_json: Json
 def main() -> None:
     """The console script: every error is one line on stderr and an exit code."""
     # Before anything of these is imported: nothing leaves the machine unless the user says so.
-    for name, value in (("ANONYMIZED_TELEMETRY", "False"), ("GRADIO_ANALYTICS_ENABLED", "False"), ("LANGSMITH_TRACING", "false")):
+    for name, value in (
+        ("ANONYMIZED_TELEMETRY", "False"),
+        ("GRADIO_ANALYTICS_ENABLED", "False"),
+        ("LANGSMITH_TRACING", "false"),
+    ):
         os.environ.setdefault(name, value)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:

@@ -32,7 +32,9 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _python() -> Finding:
     good = sys.version_info >= (3, 11)
-    return Finding("Python", good, ".".join(map(str, sys.version_info[:3])) + ("" if good else "; 3.11 or newer is needed"))
+    return Finding(
+        "Python", good, ".".join(map(str, sys.version_info[:3])) + ("" if good else "; 3.11 or newer is needed")
+    )
 
 
 def _packages() -> Finding:
@@ -64,7 +66,9 @@ def _model(settings: Settings) -> tuple[str | None, Finding]:
         return None, Finding("embedding model", False, str(error))
     facts = encoders / model.weights / "encoder.json"
     if not facts.is_file():
-        return model.weights, Finding("embedding model", True, f"{model.name}, not exported yet (the first question does it)")
+        return model.weights, Finding(
+            "embedding model", True, f"{model.name}, not exported yet (the first question does it)"
+        )
     exported = json.loads(facts.read_text("utf-8"))
     how = (
         "exported, runs on onnxruntime"

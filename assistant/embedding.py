@@ -6,6 +6,7 @@ A query never imports torch. The model is exported once, in a child process (see
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -119,7 +120,7 @@ class OnnxEmbeddings(Embeddings):
     def encode_documents(self, texts: Sequence[str]) -> Iterator[Vectors]:
         """The unit vector of each text in order, shape (dimension,), as they are ready."""
         prompt = self._prompts["document"]
-        self._session  # loaded here, so that the threads below share one
+        _ = self._session, self._tokenizer  # loaded here, so that the threads below share them
         with ThreadPoolExecutor(max_workers=_processors()) as pool:
             yield from pool.map(self._run, [prompt + text for text in texts])
 
@@ -258,7 +259,7 @@ def _packaged_folder() -> Path:
 def _hub_folder(name: str) -> Path:
     """A model by its hub name: from the hub's cache, else fetched; only ever for a name the user set."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     full = name if "/" in name else f"sentence-transformers/{name}"
     try:
@@ -304,6 +305,4 @@ def _sha256_of(path: Path, encoders: Path) -> str:
 
 
 def _processors() -> int:
-    import os
-
     return max(1, os.cpu_count() or 1)

@@ -56,12 +56,15 @@ def export(model: Any, folder: Path, target: Path) -> str:
     """Writes `model.onnx` and `tokenizer.json`; the reason why the model cannot be exported, or nothing."""
     import torch
 
-    tokenizer_file = next((path for path in (folder / "tokenizer.json", folder / "0_Transformer" / "tokenizer.json") if path.is_file()), None)
+    tokenizer_file = next(
+        (path for path in (folder / "tokenizer.json", folder / "0_Transformer" / "tokenizer.json") if path.is_file()),
+        None,
+    )
     if tokenizer_file is None:
         return "it has no tokenizer.json"
     names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in model.tokenizer("x")]
 
-    class Whole(torch.nn.Module):
+    class Whole(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
         def __init__(self) -> None:
             super().__init__()
             self.inner = model
@@ -84,7 +87,15 @@ def export(model: Any, folder: Path, target: Path) -> str:
                 opset_version=OPSET,
                 dynamo=False,
             )
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, torch.onnx.errors.OnnxExporterError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+        torch.onnx.errors.OnnxExporterError,
+    ) as error:
         (target / "model.onnx").unlink(missing_ok=True)
         return f"torch cannot export it ({type(error).__name__})"
     shutil.copyfile(tokenizer_file, target / "tokenizer.json")

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 
 from assistant.embedding import Vectors
 from assistant.errors import IndexUnusable
-from assistant.nouns import Passage, Statement
+from assistant.nouns import Kind, Passage, Statement
 from assistant.terms import terms
 
 FORMAT = 1
 COLLECTION = "passages"
 SELF_QUERIES = 32
-KINDS = ("sentence", "item", "row")
+KINDS: tuple[Kind, ...] = ("sentence", "item", "row")
 
 Scores = NDArray[np.float64]
 
@@ -62,9 +62,7 @@ class Index:
             self._client, self._collection = self._open_chroma()
         except (OSError, ValueError, KeyError, IndexError, EOFError, ChromaError) as error:
             self._lease.close()
-            raise IndexUnusable(
-                f"The snapshot {snapshot_id} is damaged ({error}). Run: assistant index"
-            ) from error
+            raise IndexUnusable(f"The snapshot {snapshot_id} is damaged ({error}). Run: assistant index") from error
 
     @property
     def weights(self) -> str:
@@ -263,7 +261,7 @@ def write_collection(folder: Path, passages: Sequence[Passage], vectors: Vectors
 
 def chroma_client(folder: Path) -> Any:
     # No .env of the working directory may change where this goes; no telemetry.
-    settings = ChromaSettings(_env_file=None, anonymized_telemetry=False)  # type: ignore[call-arg]
+    settings = ChromaSettings(_env_file=None, anonymized_telemetry=False)
     return chromadb.PersistentClient(str(folder), settings=settings)
 
 

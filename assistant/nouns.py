@@ -1,6 +1,6 @@
 """The nouns of the project. Every other module is a verb between two of them.
 
-    Document --split--> Passage --index, search--> Hit --write, cite--> Answer
+Document --split--> Passage --index, search--> Hit --write, cite--> Answer
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Support = Literal["supported", "weak", "unsupported"]
+Kind = Literal["sentence", "item", "row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Passage:
 class Statement:
     """A quotable piece of a passage: one sentence, one short list item or one table row."""
 
-    kind: Literal["sentence", "item", "row"]
+    kind: Kind
     text: str  # verbatim: `document.text[start:end]`
     start: int
     end: int

@@ -19,7 +19,9 @@ _LEANS_BACK = re.compile(
     r"other|others|same|he|she|his|her|why|then|instead|else|so)\b",
     re.IGNORECASE,
 )
-_CONTINUES = re.compile(r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|why|really)\b", re.IGNORECASE)
+_CONTINUES = re.compile(
+    r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|why|really)\b", re.IGNORECASE
+)
 _FEW_TERMS = 2
 MAX_QUESTION = 2000
 
@@ -42,7 +44,11 @@ def read_history(turns: Any) -> list[Turn]:
         raise UsageError('"history" must be a list of {"question": …, "answer": …}.')
     read = []
     for turn in turns:
-        if not isinstance(turn, dict) or not isinstance(turn.get("question"), str) or not isinstance(turn.get("answer", ""), str):
+        if (
+            not isinstance(turn, dict)
+            or not isinstance(turn.get("question"), str)
+            or not isinstance(turn.get("answer", ""), str)
+        ):
             raise UsageError('Each turn of "history" must be {"question": …, "answer": …}, both strings.')
         read.append(Turn(turn["question"][:MAX_QUESTION], turn.get("answer", "")))
     return read
@@ -55,7 +61,11 @@ def sides(text: str) -> tuple[bool, bool]:
 
 def needs_history(question: str) -> bool:
     """Whether a question can hardly be understood alone: a pronoun, an ellipsis, or next to no content."""
-    return bool(_CONTINUES.match(question)) or bool(_LEANS_BACK.search(question)) or len(set(terms(question))) <= _FEW_TERMS
+    return (
+        bool(_CONTINUES.match(question))
+        or bool(_LEANS_BACK.search(question))
+        or len(set(terms(question))) <= _FEW_TERMS
+    )
 
 
 def standalone(question: str, history: Sequence[Turn]) -> str:

@@ -18,8 +18,12 @@ from assistant.nouns import Answer, Citation, Hit, Passage
 
 SCHEMA = 1
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
-_ALLOWED = re.compile(r"(?:https?://|/(?!/)|\.{0,2}/|#)[^\s\"<>\\]*\Z|[\w.-]+(?:/[\w.-]+)*(?:#[\w.-]*)?\Z", re.IGNORECASE)
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+_ALLOWED = re.compile(
+    r"(?:https?://|/(?!/)|\.{0,2}/|#)[^\s\"<>\\]*\Z|[\w.-]+(?:/[\w.-]+)*(?:#[\w.-]*)?\Z", re.IGNORECASE
+)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^=:>@])")
 _INLINE = MarkdownIt("commonmark", {"html": False}).disable(["image", "autolink"])
 
@@ -152,16 +156,18 @@ def _markdown_code(content: str) -> str:
 
 MARKDOWN = Style(escape_markdown, ("**", "**"), ("*", "*"), _markdown_code, lambda label, address: label)
 PLAIN = Style(lambda text: text, ("", ""), ("", ""), lambda content: content, lambda label, address: label)
-BOLD = Style(lambda text: text, ("\x1b[1m", "\x1b[22m"), ("", ""), lambda content: content, lambda label, address: label)
+BOLD = Style(
+    lambda text: text, ("\x1b[1m", "\x1b[22m"), ("", ""), lambda content: content, lambda label, address: label
+)
 
 _MARK = re.compile(r"(?<!\\)\[(\d+)\]")
 
 
 def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
     """The answer for a Markdown surface; each citation is a link to `anchor(number)`."""
-    return "\n\n".join(_pieces(sentence.text, MARKDOWN, lambda n: f"[\\[{n}\\]]({anchor(n)})") for sentence in answer.sentences) or (
-        escape_markdown(answer.text)
-    )
+    return "\n\n".join(
+        _pieces(sentence.text, MARKDOWN, lambda n: f"[\\[{n}\\]]({anchor(n)})") for sentence in answer.sentences
+    ) or (escape_markdown(answer.text))
 
 
 def _pieces(text: str, style: Style, mark: Callable[[int], str]) -> str:
@@ -182,7 +188,9 @@ def panel_html(answer: Answer, anchor: Callable[[int], str]) -> str:
     searched = f"<p class='query'>Searched for: {html.escape(clean(answer.search_query))}</p>"
     if answer.refused:
         nearest = "".join(
-            _card(f"<p class='where'>{_where(hit.passage, hit.passage.line_start, hit.passage.line_end)}</p>{_passage_html(hit.passage.text)}")
+            _card(
+                f"<p class='where'>{_where(hit.passage, hit.passage.line_start, hit.passage.line_end)}</p>{_passage_html(hit.passage.text)}"
+            )
             for hit in answer.hits[:3]
         )
         return f"{searched}<h3>Nearest passages</h3>{nearest}" if nearest else searched
@@ -228,7 +236,9 @@ def terminal(answer: Answer, color: bool) -> str:
     """The answer with footnotes for a terminal: document, section, line."""
     style = BOLD if color else PLAIN
     dim = ("\x1b[2m", "\x1b[22m") if color else ("", "")
-    blocks = [_pieces(sentence.text, style, lambda n: f"[{n}]") for sentence in answer.sentences] or [clean(answer.text)]
+    blocks = [_pieces(sentence.text, style, lambda n: f"[{n}]") for sentence in answer.sentences] or [
+        clean(answer.text)
+    ]
     if answer.search_query != answer.question:
         blocks.append(f"{dim[0]}Searched for: {clean(answer.search_query)}{dim[1]}")
     blocks += [f"{dim[0]}Note: {clean(notice)}{dim[1]}" for notice in answer.notices]

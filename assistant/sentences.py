@@ -96,7 +96,12 @@ def statements(passage: Passage, code: Sequence[tuple[int, int]] = ()) -> list[S
             if any(character.isalnum() for character in text):
                 absolute = passage.start + start
                 found.append(
-                    Statement("row" if kind == "row" else "item" if whole else "sentence", text, absolute + low, absolute + high)
+                    Statement(
+                        "row" if kind == "row" else "item" if whole else "sentence",
+                        text,
+                        absolute + low,
+                        absolute + high,
+                    )
                 )
     return found
 
@@ -111,7 +116,11 @@ def _blocks(text: str, offset: int, code: Sequence[tuple[int, int]]) -> Iterator
         content = marks.end() if marks else low
         line = text[content:high]
         in_code = any(a < offset + high and offset + low < b for a, b in code)
-        header = number + 1 < len(lines) and "|" in line and is_delimiter_row(text[lines[number + 1][0] : lines[number + 1][1]])
+        header = (
+            number + 1 < len(lines)
+            and "|" in line
+            and is_delimiter_row(text[lines[number + 1][0] : lines[number + 1][1]])
+        )
         item = _ITEM.match(text, content, high)
         breaks = in_code or not line.strip() or header or _RULE_OR_HEADING.match(line) or _DEFINITION.match(line)
         if table and "|" not in line:

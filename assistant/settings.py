@@ -43,7 +43,10 @@ class Settings(BaseSettings):
     passage_characters: int = Field(default=700, ge=100, le=8000, description="The longest passage, in characters.")
     threads: int = Field(default=1, ge=1, le=64, description="Threads of one embedding.")
     in_flight: int = Field(
-        default=max(2, os.cpu_count() or 2), ge=1, le=256, description="Questions answered at the same time by a server."
+        default=max(2, os.cpu_count() or 2),
+        ge=1,
+        le=256,
+        description="Questions answered at the same time by a server.",
     )
     history_turns: int = Field(default=6, ge=0, le=50, description="How many earlier turns a question may lean on.")
     host: str = Field(default="127.0.0.1", min_length=1, description="The address `serve` listens on.")

@@ -47,7 +47,10 @@ def chat(stream: Stream) -> Any:
 
     # Markdown and not gradio.HTML, which evaluates its value as a template.
     sources = gradio.Markdown(EMPTY, render=False, elem_classes=["sources"], sanitize_html=True, latex_delimiters=[])
-    with gradio.Blocks(title=TITLE, analytics_enabled=False, fill_height=True) as blocks, gradio.Row(equal_height=False):
+    with (
+        gradio.Blocks(title=TITLE, analytics_enabled=False, fill_height=True) as blocks,
+        gradio.Row(equal_height=False),
+    ):
         with gradio.Column(scale=3, min_width=320):
             gradio.Markdown(f"# {TITLE}\nEvery sentence is quoted from the documents; its number leads to the place.")
             gradio.ChatInterface(

@@ -8,8 +8,8 @@ import numpy as np
 from assistant.embedding import Vectors
 from assistant.gate import idf
 from assistant.index import Index
-from assistant.nouns import Passage, Statement
 from assistant.intents import implies_sides, is_comparison
+from assistant.nouns import Passage, Statement
 from assistant.query import sides
 from assistant.retrieval import Found
 from assistant.sentences import opens_with_reference
@@ -149,7 +149,8 @@ def names(text: str, heading: str) -> bool:
     if held & {stem(word) for word in of_heading}:
         return True
     initials = "".join(word[0] for word in of_heading)
-    if len(initials) > 1 and any(stem(initials[at:]) in held or stem(f"{initials[at:]}s") in held for at in range(len(initials) - 1)):
+    if len(initials) > 1 and any(
+        stem(initials[at:]) in held or stem(f"{initials[at:]}s") in held for at in range(len(initials) - 1)
+    ):
         return True
     return any(here and there for here, there in zip(sides(text), sides(heading), strict=True))
-

@@ -85,7 +85,9 @@ def confusion(fitted: Fit, answerable: Sequence[bool]) -> dict[str, Any]:
         "refused_answerable": rate([confidence < fitted.threshold for confidence, asks in pairs if asks]),
         "answered_unanswerable": rate([confidence >= fitted.threshold for confidence, asks in pairs if not asks]),
         "risk_at_coverage": {
-            f"{share:.1f}": round(1 - sum(ordered[: max(1, round(share * len(ordered)))]) / max(1, round(share * len(ordered))), 4)
+            f"{share:.1f}": round(
+                1 - sum(ordered[: max(1, round(share * len(ordered)))]) / max(1, round(share * len(ordered))), 4
+            )
             for share in (0.2, 0.4, 0.6, 0.8, 1.0)
         },
     }

@@ -37,7 +37,9 @@ class Score:
     missed: tuple[str, ...]  # the first phrase of each vital nugget that is missing
 
 
-def score(question: Question, spans: Sequence[Span], lost: int, answer: dict[str, Any], documents: dict[str, Document]) -> Score:
+def score(
+    question: Question, spans: Sequence[Span], lost: int, answer: dict[str, Any], documents: dict[str, Document]
+) -> Score:
     """The results of one answer (as JSON); `lost` evidence counts as missed."""
     citations = answer["citations"]
     refused = bool(answer["refused"])
@@ -47,7 +49,9 @@ def score(question: Question, spans: Sequence[Span], lost: int, answer: dict[str
     vital = [nugget for nugget in question.nuggets if nugget.importance == "vital"]
     found = [any(holds(text, phrase) for phrase in nugget.any_of) for nugget in vital]
     total = len(spans) + lost
-    covered = [any(span.overlaps(hit["document"], hit["start"], hit["end"]) for hit in answer["hits"][:HITS]) for span in spans]
+    covered = [
+        any(span.overlaps(hit["document"], hit["start"], hit["end"]) for hit in answer["hits"][:HITS]) for span in spans
+    ]
     cited = [any(span.overlaps(c["document"], c["start"], c["end"]) for c in citations) for span in spans]
     right = [any(span.overlaps(c["document"], c["start"], c["end"]) for span in spans) for c in citations]
     asks = question.answerable
@@ -123,4 +127,8 @@ def rate(events: Sequence[bool]) -> dict[str, Any]:
 
 
 def latencies(milliseconds: Sequence[float]) -> dict[str, float | None]:
-    return {"p50": percentile(milliseconds, 0.5), "p95": percentile(milliseconds, 0.95), "most": max(milliseconds, default=None)}
+    return {
+        "p50": percentile(milliseconds, 0.5),
+        "p95": percentile(milliseconds, 0.95),
+        "most": max(milliseconds, default=None),
+    }

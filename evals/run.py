@@ -45,7 +45,9 @@ def ask_all(
     out.mkdir(parents=True, exist_ok=True)
     path = out / "answers.jsonl"
     done = read_answers(path) if resume else {}
-    done = {question.id: done[question.id] for question in questions if "error" not in done.get(question.id, {"error": 1})}
+    done = {
+        question.id: done[question.id] for question in questions if "error" not in done.get(question.id, {"error": 1})
+    }
     scratch = path.with_suffix(".tmp")
     scratch.write_text("".join(_line(name, answer) for name, answer in done.items()), "utf-8")
     scratch.replace(path)
@@ -103,8 +105,14 @@ def report(questions: list[Question], answers: dict[str, dict[str, Any]], corpus
         "model": "quotes",
         "python": ".".join(platform.python_version_tuple()[:2]),
         "packages": {name: version(name) for name in PACKAGES},
-        "splits": {split: summarize([one for one in scores if one.split == split]) for split in sorted({one.split for one in scores})},
-        "kinds": {kind: summarize([one for one in scores if one.kind == kind]) for kind in sorted({one.kind for one in scores})},
+        "splits": {
+            split: summarize([one for one in scores if one.split == split])
+            for split in sorted({one.split for one in scores})
+        },
+        "kinds": {
+            kind: summarize([one for one in scores if one.kind == kind])
+            for kind in sorted({one.kind for one in scores})
+        },
         "errors": errors,
         "lost_evidence": lost,
         "questions": [asdict(one) for one in scores],
@@ -120,7 +128,9 @@ def timings(answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def regressions(now: dict[str, Any], baseline: dict[str, Any]) -> list[str]:
     """What got worse than the baseline, by split; a baseline of other questions cannot be compared with."""
     if baseline["gold"] != now["gold"]:
-        return ["the baseline was made with other gold questions; make it again with --write-baseline and say why in evals/LOG.md"]
+        return [
+            "the baseline was made with other gold questions; make it again with --write-baseline and say why in evals/LOG.md"
+        ]
     worse = []
     for split, before in baseline["splits"].items():
         after = now["splits"].get(split)
@@ -152,7 +162,10 @@ def table(result: dict[str, Any], times: dict[str, Any]) -> str:
     rows += [[metric, *(_cell(result["splits"][split][metric]) for split in splits)] for metric in first]
     if times:
         rows.append(["latency ms, p50 / p95", f"{times['total']['p50']:.1f} / {times['total']['p95']:.1f}"])
-    widths = [max(len(cell) for cell in column) for column in zip(*(list(row) + [""] * (len(splits) + 1 - len(list(row))) for row in rows), strict=True)]
+    widths = [
+        max(len(cell) for cell in column)
+        for column in zip(*(list(row) + [""] * (len(splits) + 1 - len(list(row))) for row in rows), strict=True)
+    ]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
     return "\n".join(lines)
 
@@ -160,7 +173,11 @@ def table(result: dict[str, Any], times: dict[str, Any]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         low, high = value["interval"]
-        return "n/a" if value["rate"] is None else f"{value['count']}/{value['of']} = {value['rate']:.3f} [{low:.3f}, {high:.3f}]"
+        return (
+            "n/a"
+            if value["rate"] is None
+            else f"{value['count']}/{value['of']} = {value['rate']:.3f} [{low:.3f}, {high:.3f}]"
+        )
     if isinstance(value, float):
         return f"{value:.3f}"
     return "n/a" if value is None else str(value)

@@ -1,0 +1,187 @@
+"""`python -m evals`: run, lint, calibrate, chunking, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assistant.answering import Assistant, open_assistant
+from assistant.cli import complain, progress_bar
+from assistant.corpus import load_corpus
+from assistant.errors import AssistantError, UsageError
+from assistant.gate import WEIGHTS
+from assistant.settings import CHECKOUT, Settings, load_settings
+from evals import bench as benches
+from evals import calibrate as calibration
+from evals import chunking_evaluation
+from evals.gold import GOLD, gold_digest, load_gold, locate
+from evals.run import ask_all, baseline_of, canonical, regressions, report, table, timings
+
+BASELINE = Path(__file__).parent / "baseline.json"
+
+app = typer.Typer(name="python -m evals", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+CorpusOption = Annotated[Path | None, typer.Option("--corpus", metavar="DIR", help="The folder of documents.")]
+IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Where snapshots are kept.")]
+GoldOption = Annotated[Path, typer.Option("--gold", metavar="DIR", help="The folder of gold questions.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+
+
+@app.command()
+def run(
+    gold: GoldOption = GOLD,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report goes.")] = CHECKOUT
+    / "evals"
+    / "out",
+    split: Annotated[str | None, typer.Option("--split", help="Only dev or test.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare with evals/baseline.json.")] = False,
+    write_baseline: Annotated[bool, typer.Option("--write-baseline", help="Make this run the baseline.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask every gold question and say how good the answers are."""
+    questions = [question for question in load_gold(gold) if split in (None, question.split)]
+    if not questions:
+        raise UsageError(f"No question of the split {split!r} in {str(gold)!r}.")
+    settings = load_settings(corpus=corpus, index=index)
+    documents = load_corpus(settings.corpus)
+    assistant = opened(settings)
+    with assistant.live.borrow() as current:
+        name = current.id
+    answers = ask_all(assistant, questions, out, resume, counter(len(questions)))
+    result, times = report(questions, answers, documents, name), timings(answers)
+    (out / "report.json").write_text(canonical(result), "utf-8")
+    (out / "timings.json").write_text(canonical(times), "utf-8")
+    print(canonical(result) if as_json else table(result, times))
+    if write_baseline:
+        BASELINE.write_text(canonical(baseline_of(result)), "utf-8")
+    worse = [f"evidence is lost: {lost}" for lost in result["lost_evidence"]]
+    if check:
+        worse += regressions(result, read_baseline())
+    for line in worse:
+        complain(line)
+    if result["errors"]:
+        complain(f"{len(result['errors'])} questions failed; run again with --resume")
+        raise typer.Exit(3)
+    raise typer.Exit(1 if worse else 0)
+
+
+@app.command()
+def lint(gold: GoldOption = GOLD, corpus: CorpusOption = None) -> None:
+    """Check the gold questions: readable, and every evidence quote where it says."""
+    questions = load_gold(gold)
+    documents = {document.id: document for document in load_corpus(load_settings(corpus=corpus).corpus).documents}
+    lost = [line for question in questions for line in locate(question, documents)[1]]
+    for line in lost:
+        complain(f"evidence is lost: {line}")
+    print(f"{len(questions)} questions, gold {gold_digest(questions)[:12]}")
+    raise typer.Exit(1 if lost else 0)
+
+
+@app.command()
+def calibrate(
+    gold: GoldOption = GOLD,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    write: Annotated[bool, typer.Option("--write", help="Write assistant/gate.json.")] = False,
+) -> None:
+    """Fit the gate that answers or refuses on the dev half, and say how well it separates."""
+    questions = [question for question in load_gold(gold) if question.split == "dev"]
+    if len({question.answerable for question in questions}) < 2:
+        raise UsageError("Calibrating needs answerable and unanswerable questions of the split dev.")
+    assistant = opened(load_settings(corpus=corpus, index=index))
+    with assistant.live.borrow() as current:
+        name = current.id
+    answerable = [question.answerable for question in questions]
+    fitted = calibration.fit(calibration.signals(assistant, questions), answerable)
+    data = calibration.gate_data(
+        fitted, {"gold": gold_digest(questions), "index": name, "questions": str(len(questions))}
+    )
+    print(data + canonical(calibration.confusion(fitted, answerable)), end="")
+    if write:
+        WEIGHTS.write_text(data, "utf-8")
+
+
+@app.command()
+def chunking(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder of chunking_evaluation.")],
+    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="Where its index is kept.")],
+) -> None:
+    """Chroma's chunking evaluation, top 5, by its own protocol."""
+    items = chunking_evaluation.load(data)
+    result = chunking_evaluation.evaluate(opened(load_settings(corpus=data / "corpora", index=index)), items)
+    print(f"{'':20}{'recall':>8}{'prec.':>8}{'IoU':>8}{'chars':>8}")
+    for group, values in result.items():
+        print(
+            f"{group:20}" + "".join(f"{values[metric]:8.1f}" for metric in ("recall", "precision", "iou", "characters"))
+        )
+
+
+@app.command()
+def bench(rounds: Annotated[int, typer.Option("--rounds", min=1, max=50)] = 5, as_json: JsonOption = False) -> None:
+    """A cold question, paired with a plain sentence-transformers script."""
+    settings = load_settings()
+    opened(settings).close()
+    result = benches.compare(settings, settings.corpus / "docker-vs-vms.md", rounds)
+    if as_json:
+        print(json.dumps(result))
+        return
+    for name in ("assistant", "sentence_transformers"):
+        print(f"{name:24}{result[name]['seconds']:8.2f} s {result[name]['megabytes']:6.0f} MB")
+    print(
+        f"{'ratio':24}{result['ratio']['median']:8.3f}   ({result['ratio']['least']:.3f} to {result['ratio']['most']:.3f})"
+    )
+    for name, value in result["stages_ms"].items():
+        print(f"  {name:52}{value:6d} ms")
+
+
+def opened(settings: Settings) -> Assistant:
+    return open_assistant(settings, True, progress_bar, complain)
+
+
+def read_baseline() -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = json.loads(BASELINE.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError("There is no evals/baseline.json. Make one with --write-baseline.") from error
+    return loaded
+
+
+def counter(total: int) -> Callable[[], None]:
+    """Counts questions on stderr where that is a terminal."""
+    done = 0
+
+    def asked() -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty():
+            print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return asked
+
+
+def main() -> None:
+    wrong_flags: type[Exception] = typer.BadParameter.__bases__[0]
+    try:
+        code = app(standalone_mode=False)
+    except wrong_flags as error:
+        complain(f"{error}. Try: python -m evals --help")
+        code = 2
+    except UsageError as error:
+        complain(str(error))
+        code = 2
+    except AssistantError as error:
+        complain(str(error))
+        code = 3
+    except typer.Abort:
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
