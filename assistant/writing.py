@@ -23,7 +23,7 @@ ENOUGH = 0.9
 SAME = 0.95
 # Weights of the statement's cosine to the question, of the share of the question's words (by idf) that it
 # holds, and of its passage's score.
-COSINE, OVERLAP, PASSAGE = 1.0, 0.25, 0.2
+COSINE, OVERLAP, PASSAGE = 1.0, 0.35, 0.1
 
 
 @dataclass(frozen=True, slots=True)
