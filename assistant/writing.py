@@ -89,6 +89,8 @@ def _candidates(index: Index, found: Found) -> list[_Candidate]:
         held = index.statements(row)
         vectors = index.vectors_of_statements(row)
         for number, statement in enumerate(held):
+            if statement.text.endswith(":"):
+                continue  # it announces what follows and says nothing itself
             heading = hit.passage.section[-1] if hit.passage.section else ""
             said = set(terms(f"{heading} {statement.text}"))
             overlap = sum(weight for term, weight in mass.items() if term in said) / total
