@@ -15,7 +15,7 @@ from assistant.corpus import Corpus, load_corpus
 from assistant.embedding import Encoder, open_encoder
 from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Decision, decide
-from assistant.index import Index, LiveIndex, current
+from assistant.index import LiveIndex, current
 from assistant.nouns import Answer, Hit, Turn
 from assistant.query import check_question, spell, standalone
 from assistant.retrieval import retrieve
@@ -122,18 +122,10 @@ def open_assistant(
         if current(settings.index) is None:
             raise IndexUnusable(f"There is no index in {str(settings.index)!r} yet. Run: assistant index")
         encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
-    live = LiveIndex(settings.index)
-    with live.borrow() as index:
-        check_encoder(index, encoder)
+    live = LiveIndex(settings.index, encoder.weights)
+    with live.borrow():
+        pass  # opened now, so that a damaged snapshot is found before any question
     return Assistant(settings, encoder, live, notices)
-
-
-def check_encoder(index: Index, encoder: Encoder) -> None:
-    """Raises IndexUnusable where a snapshot was made by another model."""
-    if index.weights != encoder.weights:
-        raise IndexUnusable(
-            f"The index was built with {index.manifest['model']}; the settings ask for {encoder.name}. Run: assistant index"
-        )
 
 
 def update_index(

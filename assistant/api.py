@@ -204,9 +204,11 @@ def run(settings: Settings, progress: Callable[[], Progress], complain: Callable
             service.open(progress, complain)
         except AssistantError as error:
             service.failure = error
-            server.should_exit = True
         else:
             print(f"Ready: http://{_shown(settings.host)}:{settings.port}/chat/", file=sys.stderr, flush=True)
+        finally:
+            if not service.ready:
+                server.should_exit = True
 
     threading.Thread(target=prepare, daemon=True, name="prepare").start()
     print(f"Starting on http://{_shown(settings.host)}:{settings.port}/ …", file=sys.stderr, flush=True)

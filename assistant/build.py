@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ _FILES = (
 
 # Chosen with the passage length and the fusion weights; see evals/LOG.md.
 BM25_K1, BM25_B = 1.2, 0.5
+
+_SNAPSHOT = re.compile(r"[0-9a-f]{24}")
 
 Progress = Callable[[int, int], None]  # texts embedded, texts to embed
 
@@ -125,7 +128,8 @@ def build(
         else:
             _publish(home, name)
             return report
-    _remove(folder)
+    if not _remove(folder):
+        raise IndexUnusable(f"The damaged snapshot {name} is open in another process. Stop it and run: assistant index")
     folder.mkdir(parents=True)
     written = _write(folder, corpus, home, encoder, size, progress)
     _sync(folder)
@@ -284,20 +288,22 @@ def _clean(home: Path) -> None:
     with suppress(FileNotFoundError):
         kept.add((home / "PREVIOUS").read_text("utf-8").strip())
     for folder in home.iterdir():
-        if folder.is_dir() and folder.name not in kept and folder.name != "encoders":
+        # Only what is named like a snapshot: the folder may hold things that are not ours.
+        if folder.is_dir() and folder.name not in kept and _SNAPSHOT.fullmatch(folder.name):
             _remove(folder)
 
 
-def _remove(folder: Path) -> None:
-    """Removes a snapshot nobody has open; its manifest first, so that half of it is never taken for whole."""
+def _remove(folder: Path) -> bool:
+    """Removes a snapshot unless somebody has it open; its manifest first, so that half is never taken for whole."""
     manifest = folder / "manifest.json"
     with suppress(FileNotFoundError), manifest.open("rb") as lease:
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return
+            return False
         manifest.unlink()
     shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def _replace(path: Path, text: str) -> None:

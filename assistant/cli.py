@@ -1,5 +1,6 @@
 """Parse, call, print. Heavy imports wait inside the commands, so that `--help` is instant."""
 
+import io
 import json
 import os
 import sys
@@ -74,7 +75,7 @@ def index(
     facts |= {"skipped": documents.skipped, "problems": [asdict(problem) for problem in documents.problems]}
     if documents.skipped:
         said.append(f"{documents.skipped} files of other kinds skipped")
-    print(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(said))
+    print(json.dumps(facts) if as_json else "\n".join(said))
     if documents.problems:
         raise typer.Exit(1)
 
@@ -107,7 +108,7 @@ def search(
             raise typer.Exit(each_line(file, found))
         assert query is not None
         if as_json:
-            print(json.dumps(found({"query": query}), ensure_ascii=False))
+            print(json.dumps(found({"query": query})))
         else:
             print(terminal_hits(assistant.search(query, wanted), sys.stdout.isatty()))
 
@@ -138,7 +139,7 @@ def ask(
             raise typer.Exit(each_line(file, answered))
         assert question is not None
         answer = assistant.ask(question)
-        print(json.dumps(answer_json(answer), ensure_ascii=False) if as_json else terminal(answer, sys.stdout.isatty()))
+        print(json.dumps(answer_json(answer)) if as_json else terminal(answer, sys.stdout.isatty()))
 
 
 @app.command()
@@ -180,6 +181,10 @@ def main() -> None:
     ):
         os.environ.setdefault(name, value)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets a question mark, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False)
     except WrongFlags as error:
@@ -191,6 +196,11 @@ def main() -> None:
         code = 2
     except AssistantError as error:
         complain(str(error))
+        code = 1
+    except PermissionError as error:
+        complain(
+            f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). Choose another with --index."
+        )
         code = 1
     except typer.Abort:
         code = 130
@@ -255,7 +265,7 @@ def each_line(file: str, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> 
             except AssistantError as error:
                 failed = 1
                 line = {"id": identity, "line": number, "error": {"type": type(error).__name__, "message": str(error)}}
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+            print(json.dumps(line), flush=True)
     return failed
 
 

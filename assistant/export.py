@@ -47,7 +47,11 @@ def main(folder: Path, target: Path) -> None:
                 os.fsync(file.fileno())
         if not (target / "encoder.json").is_file():
             shutil.rmtree(target, ignore_errors=True)  # what an interrupted copy left
-            scratch.rename(target)
+            try:
+                scratch.rename(target)
+            except OSError:
+                if not (target / "encoder.json").is_file():  # else another process was first
+                    raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -72,9 +72,12 @@ class Index:
         """Rows of the `count` passages nearest to a query vector: Chroma's candidates in exact order."""
         if not self.passages:
             return []
-        found = self._collection.query(
-            query_embeddings=[vector.tolist()], n_results=min(count, len(self.passages)), include=[]
-        )
+        try:
+            found = self._collection.query(
+                query_embeddings=[vector.tolist()], n_results=min(count, len(self.passages)), include=[]
+            )
+        except ChromaError as error:
+            raise IndexUnusable(f"The snapshot {self.id} cannot be searched ({error}). Run: assistant index") from error
         rows = np.array([self._rows[passage_id] for passage_id in found["ids"][0]], dtype=np.int64)
         return self.ranked(rows, self.cosines(vector, rows))
 
@@ -194,11 +197,14 @@ def open_index(home: Path) -> Index:
 class LiveIndex:
     """The current snapshot of a long-running process: replaced when another is published.
 
-    The former one is closed when its last search has ended.
+    The former one is closed when its last search has ended. A new one that is damaged, or was made with other
+    weights than `weights`, is passed over.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, weights: str) -> None:
         self._home = home
+        self._weights = weights
+        self._passed_over: str | None = None
         self._lock = threading.Lock()
         self._open: Index | None = None
         self._users: Counter[int] = Counter()
@@ -223,13 +229,27 @@ class LiveIndex:
     def _take(self) -> Index:
         with self._lock:
             former = self._open
-            if former is None or current(self._home) not in (former.id, None):
-                self._open = open_index(self._home)
-                if former is not None and self._users[id(former)] == 0:
-                    former.close()
+            if former is None:
+                self._open = self._checked()
+            elif (newest := current(self._home)) not in (former.id, self._passed_over, None):
+                try:
+                    self._open = self._checked()
+                except IndexUnusable:
+                    self._passed_over = newest
+                else:
+                    if self._users[id(former)] == 0:
+                        former.close()
             assert self._open is not None
             self._users[id(self._open)] += 1
             return self._open
+
+    def _checked(self) -> Index:
+        index = open_index(self._home)
+        if index.weights != self._weights:
+            model = index.manifest["model"]
+            index.close()
+            raise IndexUnusable(f"The index was built with {model}; the settings ask for another. Run: assistant index")
+        return index
 
 
 def write_collection(folder: Path, passages: Sequence[Passage], vectors: Vectors) -> None:

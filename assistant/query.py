@@ -29,6 +29,8 @@ MAX_QUESTION = 2000
 def check_question(question: str) -> str:
     """The question without the blank space around it. Raises UsageError where there is nothing to answer."""
     question = question.strip()
+    if any("\ud800" <= character <= "\udfff" for character in question):
+        raise UsageError("The question is not valid Unicode.")
     if not any(character.isalnum() for character in question):
         raise UsageError("The question is empty: it needs at least one letter or digit.")
     if len(question) > MAX_QUESTION:
