@@ -172,43 +172,46 @@ def doctor(corpus: CorpusOption = None, index: IndexOption = None, as_json: Json
 
 
 def main() -> None:
-    """The console script: every error is one line on stderr and an exit code."""
+    """The console script."""
+    sys.exit(run(app, "assistant"))
+
+
+def run(program: typer.Typer, name: str, undone: int = 1) -> int:
+    """Runs a command line to its exit code: every error is one line on stderr, and 2 or `undone`."""
     # Before anything of these is imported: nothing leaves the machine unless the user says so.
-    for name, value in (
+    for variable, value in (
         ("ANONYMIZED_TELEMETRY", "False"),
         ("GRADIO_ANALYTICS_ENABLED", "False"),
         ("LANGSMITH_TRACING", "false"),
+        ("TOKENIZERS_PARALLELISM", "false"),
     ):
-        os.environ.setdefault(name, value)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        os.environ.setdefault(variable, value)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a question mark, not a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        code = app(standalone_mode=False)
+        code = program(standalone_mode=False)
     except WrongFlags as error:
         said = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
-        complain(f"{said.rstrip('.')}. Try: assistant --help")
-        code = 2
+        complain(f"{said.rstrip('.')}. Try: {name} --help")
+        return 2
     except UsageError as error:
         complain(str(error))
-        code = 2
+        return 2
     except AssistantError as error:
         complain(str(error))
-        code = 1
+        return undone
     except PermissionError as error:
-        complain(
-            f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). Choose another with --index."
-        )
-        code = 1
+        complain(f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). Choose another place.")
+        return undone
     except typer.Abort:
-        code = 130
+        return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain about it while closing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        return undone
+    return code if isinstance(code, int) else 0
 
 
 def complain(line: str) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -89,7 +90,23 @@ def open_encoder(name: str, encoders: Path, threads: int = 1) -> "OnnxEmbeddings
     return SentenceTransformerEmbeddings(model, facts["reason"], threads)
 
 
-class OnnxEmbeddings(Embeddings):
+class _Listed(Embeddings, ABC):
+    """LangChain's interface, with lists of numbers, over an encoder's vectors."""
+
+    @abstractmethod
+    def encode_documents(self, texts: Sequence[str]) -> Iterator[Vectors]: ...
+    @abstractmethod
+    def encode_query(self, text: str) -> Vectors: ...
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [vector.tolist() for vector in self.encode_documents(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        vector: list[float] = self.encode_query(text).tolist()
+        return vector
+
+
+class OnnxEmbeddings(_Listed):
     """Mean-pooled, normalised vectors from the exported model, one text a run.
 
     One text a run, and one thread a text, make a vector depend on its text alone: two builds, and a build
@@ -105,13 +122,6 @@ class OnnxEmbeddings(Embeddings):
         self._prompts: dict[str, str] = facts["prompts"]
         self._threads = threads
         self._loading = threading.Lock()
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [vector.tolist() for vector in self.encode_documents(texts)]
-
-    def embed_query(self, text: str) -> list[float]:
-        vector: list[float] = self.encode_query(text).tolist()
-        return vector
 
     def encode_query(self, text: str) -> Vectors:
         """The unit vector of a question, shape (dimension,)."""
@@ -177,7 +187,7 @@ class OnnxEmbeddings(Embeddings):
             )
 
 
-class SentenceTransformerEmbeddings(Embeddings):
+class SentenceTransformerEmbeddings(_Listed):
     """The reference path: seconds to load and half a gigabyte, for models that cannot be exported."""
 
     def __init__(self, model: Model, reason: str = "", threads: int = 1) -> None:
@@ -186,13 +196,6 @@ class SentenceTransformerEmbeddings(Embeddings):
         self.reason = reason
         self._model = model
         self._threads = threads
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [vector.tolist() for vector in self.encode_documents(texts)]
-
-    def embed_query(self, text: str) -> list[float]:
-        vector: list[float] = self.encode_query(text).tolist()
-        return vector
 
     def encode_query(self, text: str) -> Vectors:
         vector: Vectors = self._loaded.encode_query(text, normalize_embeddings=True, show_progress_bar=False)

@@ -10,8 +10,9 @@ import typer
 
 from assistant.answering import Assistant, open_assistant
 from assistant.cli import complain, progress_bar
+from assistant.cli import run as command_line
 from assistant.corpus import load_corpus
-from assistant.errors import AssistantError, UsageError
+from assistant.errors import UsageError
 from assistant.gate import WEIGHTS
 from assistant.settings import CHECKOUT, Settings, load_settings
 from evals import bench as benches
@@ -165,23 +166,6 @@ def counter(total: int) -> Callable[[], None]:
     return asked
 
 
-def main() -> None:
-    wrong_flags: type[Exception] = typer.BadParameter.__bases__[0]
-    try:
-        code = app(standalone_mode=False)
-    except wrong_flags as error:
-        complain(f"{error}. Try: python -m evals --help")
-        code = 2
-    except UsageError as error:
-        complain(str(error))
-        code = 2
-    except AssistantError as error:
-        complain(str(error))
-        code = 3
-    except typer.Abort:
-        code = 130
-    sys.exit(code if isinstance(code, int) else 0)
-
-
 if __name__ == "__main__":
-    main()
+    # What cannot be done leaves the run incomplete: 3.
+    sys.exit(command_line(app, "python -m evals", undone=3))

@@ -1,0 +1,99 @@
+"""A module imports only modules that stand above it in LAYERS; third parties only where they belong."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import assistant
+from assistant.settings import Settings
+
+PACKAGE = Path(assistant.__file__).parent
+
+# Also the reading order.
+LAYERS = (
+    "nouns errors settings corpus sentences chunking embedding export terms index build query intents retrieval gate "
+    "writing citations answering rendering doctor web api cli"
+).split()
+
+THIRD_PARTIES = {
+    "Stemmer": {"terms"},
+    "bm25s": {"index", "build"},
+    "chromadb": {"index"},
+    "fastapi": {"api"},
+    "gradio": {"web"},
+    "huggingface_hub": {"embedding"},
+    "langchain_core": {"embedding", "retrieval"},
+    "markdown_it": {"chunking", "rendering"},
+    "numpy": {"embedding", "index", "build", "retrieval", "gate", "writing"},
+    "onnxruntime": {"embedding"},
+    "pydantic": {"settings", "api"},
+    "pydantic_settings": {"settings"},
+    "rich": {"cli"},
+    "sentence_transformers": {"embedding", "export"},
+    "tokenizers": {"embedding"},
+    "torch": {"embedding", "export"},
+    "typer": {"cli"},
+    "uvicorn": {"api", "cli"},
+    "yaml": {"corpus"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of everything a file imports, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = f"assistant.{node.module}" if node.level and node.module else node.module or "assistant"
+            if module == "assistant":
+                names.update(f"assistant.{alias.name}" for alias in node.names)
+            else:
+                names.add(module)
+    return names
+
+
+def own(module: str) -> set[str]:
+    names = imported(PACKAGE / f"{module}.py")
+    return {name.split(".")[1] for name in names if name.startswith("assistant.")}
+
+
+def foreign(module: str) -> set[str]:
+    roots = {name.split(".")[0] for name in imported(PACKAGE / f"{module}.py")}
+    return roots - set(sys.stdlib_module_names) - {"assistant"}
+
+
+def test_every_module_has_one_place():
+    assert {path.stem for path in PACKAGE.rglob("*.py") if path.stem != "__init__"} == set(LAYERS)
+    assert len(LAYERS) == len(set(LAYERS))
+
+
+@pytest.mark.parametrize("module", LAYERS)
+def test_imports_point_up(module):
+    assert own(module) <= set(LAYERS[: LAYERS.index(module)])
+
+
+@pytest.mark.parametrize("module", LAYERS)
+def test_third_parties_stay_in_their_rooms(module):
+    assert foreign(module) <= {name for name, rooms in THIRD_PARTIES.items() if module in rooms}
+
+
+def test_the_package_knows_neither_evals_nor_tests():
+    for path in PACKAGE.rglob("*.py"):
+        assert not {name.split(".")[0] for name in imported(path)} & {"evals", "tests"}, path
+
+
+def test_the_package_itself_imports_nothing_heavy():
+    assert imported(PACKAGE / "__init__.py") == set()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_the_readme(name, repository):
+    assert f"ASSISTANT_{name.upper()}" in (repository / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("module", LAYERS)
+def test_every_module_is_in_the_readme(module, repository):
+    assert f"{module}.py" in (repository / "README.md").read_text("utf-8")

@@ -1,0 +1,372 @@
+"""Whatever a document holds, a reader sees letters, emphasis, code and links to sources, and a program the schema."""
+
+import json
+import re
+import unicodedata
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from assistant.nouns import Answer, Citation, Hit, Passage, Sentence
+from assistant.rendering import (
+    PLAIN,
+    allowed_address,
+    answer_json,
+    clean,
+    escape_markdown,
+    inline,
+    markdown,
+    panel_html,
+    terminal,
+    terminal_hits,
+)
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "a <b onclick=x>b</b> &lt;script&gt; &#x3c;script>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "![x](http://evil.example/a.png)",
+    "![x][1]",
+    "[x](javascript:alert(1))",
+    "[x](java&#x09;script:alert(1))",
+    "[x](data:text/html,x)",
+    "[x](http://evil.example) <http://evil.example> https://evil.example",
+    "[x](//evil.example)",
+    "[x][y]\n\n[y]: http://evil.example",
+    "[y]: http://evil.example",
+    "[![x](http://evil.example/a.png)](http://evil.example)",
+    "<form action=http://evil.example><input name=a></form>",
+    "```mermaid\ngraph TD\n```",
+    "~~~\ncode\n~~~",
+    "$$\\href{javascript:alert(1)}{x}$$ $x$ \\(x\\) \\[x\\]",
+    "\x1b]8;;http://evil.example\x07x\x1b]8;;\x07",
+    "\x1b[31mred\x9b31m\x08\x08\x7f",
+    "&#27;[31mred &#x9b;31m &#13;over &#12;page &#7; &#x202e;bidi &ZeroWidthSpace; &#0;",
+    "zero\u200bwidth\u200d\ufeff\u2060 bidi\u202eevil\u2066\u2069\u061c\u200f tag\U000e0041",
+    "`code \u202e <script>` ``a`b`` `` ` ``",
+    "</mark></div></article><h1>x</h1>",
+    "<!-- x --> <![CDATA[x]]> <?php x ?>",
+    "# heading\n\n> quote\n\n- item\n\n1. one\n\n***\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+    "setext\n======",
+    "    indented",
+    "a&#10;&#10;    indented&#10;&#10;# heading",
+    "~~gone~~ ==marked== H~2~O :smile: @user #1 [^1]",
+    "{{7*7}} ${7*7} {% raw %}",
+    "**bold *both* `code`** _em_ a_b_c **open *open `open [open",
+    "trailing \\",
+]
+
+
+def passage(text, **changes):
+    given = {"document_id": "a.md", "title": "Title", "section": ("One", "Two"), "text": text}
+    given |= {"start": 100, "end": 100 + len(text), "line_start": 7, "line_end": 9, "url": "https://example.org/a"}
+    return Passage(**(given | changes))
+
+
+def answered(said, source=None, **changes):
+    """An answer of one sentence with one citation of `source`, whose first half is the quote."""
+    source = source or passage("A passage.")
+    stop = source.start + len(source.text) // 2
+    quote = source.text[: stop - source.start]
+    text = f"{said} [1]"
+    given = {
+        "id": "0",
+        "question": "Why?",
+        "search_query": "why boot",
+        "text": text,
+        "refused": False,
+        "answered_by": "quotes",
+        "index": "i",
+        "notices": ("A notice.",),
+        "sentences": (Sentence(text, 0, len(text), (1,), "supported"),),
+        "citations": (Citation(1, source, quote, source.start, stop, 7, 8),),
+        "hits": (Hit(source, 0.5),),
+        "timings_ms": {"retrieve": 1.0, "write": 2.0, "verify": 3.0, "total": 6.0},
+    }
+    return Answer(**(given | changes))
+
+
+def refused(text, source=None):
+    return answered("", source, text=text, refused=True, sentences=(), citations=())
+
+
+def anchor(number):
+    return f"#source-{number}"
+
+
+class Page(HTMLParser):
+    """The tags, addresses and letters of a piece of HTML."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links, self.letters = set(), [], ""
+        self.attributes = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value for name, value in attrs if name in ("href", "src", "action")]
+
+    def handle_data(self, data):
+        self.letters += data
+
+    def handle_comment(self, data):
+        self.tags.add("!--")
+
+    def unknown_decl(self, data):
+        self.tags.add("![")
+
+    handle_pi = handle_decl = handle_comment
+
+
+def page(text):
+    """What a reader with a full Markdown renderer, raw HTML allowed, gets to see."""
+    return Page(MarkdownIt("js-default", {"html": True}).render(text))
+
+
+def squeezed(text):
+    return " ".join(text.split())
+
+
+def invisible(text):
+    return [
+        f"U+{ord(character):04X}"
+        for character in text
+        if character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
+    ]
+
+
+# --- Markdown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_of_a_sentence_renders_to_letters_emphasis_code_and_links_to_sources(text):
+    shown = page(markdown(answered(text), anchor))
+    assert shown.tags <= {"p", "strong", "em", "code", "a"}
+    assert shown.attributes <= {"href"}
+    assert "#source-1" in shown.links
+    assert all(re.match(r"#|https?://|[\w./-]*\Z", link) and not link.startswith("//") for link in shown.links)
+    assert not invisible(shown.letters)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_of_a_refusal_is_nothing_but_letters(text):
+    shown = page(markdown(refused(text), anchor))
+    assert shown.tags <= {"p"}
+    assert not invisible(shown.letters)
+
+
+MARKS = st.lists(
+    st.sampled_from([*"ab7 *_`~!()<>&\\$#:=+-.|{}^@\"'", "**", "```", "&lt;", "\n", "é", "🐳"]), max_size=30
+).map("".join)
+
+
+@given(MARKS)
+@settings(database=None, deadline=None, max_examples=300)
+def test_every_surface_shows_the_same_letters(text):
+    text = text.strip()
+    shown = page(markdown(answered(text), anchor))
+    assert shown.tags <= {"p", "strong", "em", "code", "a"}
+    assert squeezed(shown.letters) == squeezed(f"{inline(text, PLAIN)} [1]")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@settings(database=None, deadline=None)
+def test_escaped_text_is_shown_character_by_character(text):
+    shown = page(escape_markdown(text.strip()))
+    assert shown.tags <= {"p"}
+    assert squeezed(shown.letters) == squeezed(clean(text))
+
+
+@given(
+    st.lists(st.text(st.characters(categories=["Lu", "Ll", "Nd"]), min_size=1, max_size=8), min_size=1).map(" ".join)
+)
+@settings(database=None, deadline=None)
+def test_plain_words_survive_everywhere(text):
+    answer = answered(text, passage(text))
+    assert text in page(markdown(answer, anchor)).letters
+    assert text in terminal(answer, color=False)
+    assert text in Page(panel_html(answer, anchor)).letters
+    assert text in terminal_hits(answer.hits, color=False)
+
+
+def test_markers_become_links_to_their_sources_and_a_literal_number_does_not():
+    text = r"Pass argv\[7\] and x\[8] on [1][12]"
+    sentence = Sentence(text, 0, len(text), (1, 12), "supported")
+    shown = page(markdown(answered("", sentences=(sentence,)), anchor))
+    assert shown.links == ["#source-1", "#source-12"]
+    assert shown.letters.strip() == "Pass argv[7] and x[8] on [1][12]"
+
+
+def test_a_literal_number_in_code_is_shown_as_it_stands():
+    # A sentence carries `\[7]` where its quote has `[7]`, in a code span too.
+    answer = answered(r"Pass `argv\[7]` on.")
+    assert page(markdown(answer, anchor)).letters.strip() == "Pass argv[7] on. [1]"
+    assert "argv[7] on. [1]" in terminal(answer, color=False)
+
+
+def test_a_link_is_shown_as_its_label():
+    shown = page(markdown(answered("See [the **docs**](https://example.org/x)."), anchor))
+    assert shown.links == ["#source-1"]
+    assert shown.letters.strip() == "See the docs. [1]"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://a.b/c?d=e#f", "HTTPS://a.b", "/a/b", "./a.md", "../a.md#b", "a.md", "a/b.md#c", "#top"],
+)
+def test_web_and_relative_addresses_are_allowed(address):
+    assert allowed_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        " JavaScript:alert(1)",
+        "javascript&colon;alert(1)",
+        "java\tscript:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "file:///etc/passwd",
+        "mailto:a@b.c",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        'https://a.b/"onclick=x',
+        "https://a.b/ c",
+        "https://a.b/<x>",
+        "",
+    ],
+)
+def test_any_other_address_is_not(address):
+    assert allowed_address(address) is None
+
+
+# --- the panel
+
+
+@pytest.mark.parametrize("refusal", [False, True])
+@pytest.mark.parametrize("text", [*HOSTILE, "a\n\n![x](http://evil.example)", "a\r\r![x](http://evil.example)"])
+def test_the_panel_holds_no_tag_of_a_document_and_no_line_break(text, refusal):
+    source = passage(text, title=text, section=(text,), document_id=text)
+    answer = refused(text, source) if refusal else answered(text, source)
+    shown = panel_html(answer, anchor)
+    parsed = Page(shown)
+    assert parsed.tags <= {"p", "span", "h3", "article", "div", "mark", "br"}
+    assert parsed.attributes <= {"class", "id", "tabindex"}
+    assert not parsed.links
+    assert not invisible(shown)
+    # After a blank line the panel's Markdown would be read as Markdown again.
+    assert "\n" not in shown
+
+
+def test_the_panel_marks_the_quote_and_shows_the_rest_of_its_passage():
+    source = passage("Containers share & start.")
+    shown = panel_html(answered("x", source), anchor)
+    assert f"<mark>{source.text[:12]}</mark>" in shown
+    assert source.text in Page(shown).letters
+    assert "id='#source-1'" in shown
+    assert "a.md, lines 7–8" in shown
+    assert "why boot" in shown
+
+
+@pytest.mark.parametrize("hits", [0, 1, 5])
+def test_the_panel_of_a_refusal_shows_what_comes_nearest_unmarked(hits):
+    answer = answered("", refused=True, sentences=(), citations=(), hits=(Hit(passage("Near."), 0.1),) * hits)
+    shown = panel_html(answer, anchor)
+    assert shown.count("Near.") == min(hits, 3)
+    assert "<mark>" not in shown
+
+
+def test_a_search_for_markup_is_shown_as_letters():
+    shown = panel_html(answered("x", search_query="<b>\n\n![x](http://evil.example)"), anchor)
+    assert "<b>" not in shown
+    assert "\n" not in shown
+
+
+# --- the terminal
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_terminal_gets_no_control_character(text):
+    source = passage(text, section=(text,), document_id=text)
+    answer = answered(text, source, search_query=text, notices=(text,))
+    for shown in (terminal(answer, False), terminal(refused(text, source), False), terminal_hits(answer.hits, False)):
+        assert not invisible(shown)
+    for shown in (terminal(answer, True), terminal(refused(text, source), True), terminal_hits(answer.hits, True)):
+        assert not invisible(re.sub(r"\x1b\[(?:1|2|22)m", "", shown))
+
+
+def test_the_terminal_names_document_section_and_line():
+    shown = terminal(answered("Because **so**."), color=False)
+    assert "Because so. [1]" in shown
+    assert "[1] a.md, One › Two, lines 7–8" in shown
+    assert "A notice." in shown
+    assert "why boot" in shown
+    assert "Nearest" not in shown
+    assert "\x1b[1mso\x1b[22m" in terminal(answered("Because **so**."), color=True)
+
+
+def test_the_query_is_shown_only_where_it_is_not_the_question():
+    assert "Searched for" not in terminal(answered("x", search_query="Why?"), color=False)
+
+
+def test_the_terminal_shows_the_nearest_places_of_a_refusal():
+    shown = terminal(refused("Nothing says so."), color=False)
+    assert shown.startswith("Nothing says so.")
+    assert "Nearest:\n  a.md, One › Two, lines 7–9" in shown
+
+
+# --- JSON
+
+SCHEMA = {
+    "": "schema id question search_query text refused answered_by notices sentences citations hits timings_ms index",
+    "sentences": "text start end citations support",
+    "citations": "number document title section quote start end line_start line_end url",
+    "hits": "document title section text start end line_start line_end score url",
+    "timings_ms": "retrieve write verify total",
+}
+
+
+@pytest.mark.parametrize("answer", [answered("Because."), refused("No.")])
+def test_the_json_of_an_answer_has_the_documented_keys_and_no_others(answer):
+    told = answer_json(answer)
+    assert json.loads(json.dumps(told)) == told
+    assert list(told) == SCHEMA[""].split()
+    assert list(told["timings_ms"]) == SCHEMA["timings_ms"].split()
+    for name in ("sentences", "citations", "hits"):
+        assert len(told[name]) == len(getattr(answer, name))
+        assert all(list(entry) == SCHEMA[name].split() for entry in told[name])
+
+
+def test_the_json_of_an_answer_says_what_the_answer_says():
+    answer = answered("Because.")
+    told = answer_json(answer)
+    assert told["schema"] == 1
+    assert told["text"] == answer.text
+    assert told["notices"] == ["A notice."]
+    assert told["sentences"] == [{"text": answer.text, "start": 0, "end": 12, "citations": [1], "support": "supported"}]
+    assert told["citations"] == [
+        {
+            "number": 1,
+            "document": "a.md",
+            "title": "Title",
+            "section": ["One", "Two"],
+            "quote": "A pas",
+            "start": 100,
+            "end": 105,
+            "line_start": 7,
+            "line_end": 8,
+            "url": "https://example.org/a",
+        }
+    ]
+    assert told["hits"][0]["score"] == 0.5
+    assert (told["hits"][0]["line_start"], told["hits"][0]["line_end"]) == (7, 9)
