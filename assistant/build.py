@@ -172,14 +172,14 @@ def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int
     spans: list[tuple[int, int, int, int]] = []
     statement_texts: list[str] = []
     for document in corpus.documents:
-        code = layout(document).code
-        for passage in chunking.split(document, size, encoder.window):
-            text = embedded_text(document, passage, encoder.window)
+        structure = layout(document)
+        for passage in chunking.split(document, size, encoder.window, structure):
+            text = embedded_text(document, passage, encoder.window, structure)
             if not encoder.window.holds(text):
                 raise IndexUnusable(
                     f"The passage {passage.id} does not fit the window of {encoder.name}; this is a defect."
                 )
-            for statement in statements(passage, code):
+            for statement in statements(passage, structure.code):
                 spans.append((len(passages), statement.start, statement.end, KINDS.index(statement.kind)))
                 statement_texts.append(statement.text)
             passages.append(passage)

@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
-from assistant.corpus import LINE_BREAK
+from assistant.corpus import LINE_BREAK, heading_text, markdown_parser
 from assistant.nouns import Document, Passage
-from assistant.sentences import is_delimiter_row, sentence_spans, table_header
+from assistant.sentences import is_delimiter_row, sentence_spans
 
 VERSION = 1  # a snapshot built by another version is built again
 
@@ -43,6 +40,7 @@ class Layout:
     blocks: dict[int, int]  # line -> depth of the shallowest block that begins there
     prose: frozenset[int]  # lines whose text is sentences
     code: list[tuple[int, int]]  # offsets of fences, indented code and HTML blocks
+    tables: list[tuple[int, int, str]]  # offsets of the body rows of a table, and its header row
 
 
 def layout(document: Document) -> Layout:
@@ -56,6 +54,7 @@ def layout(document: Document) -> Layout:
     blocks: dict[int, int] = {}
     prose: set[int] = set()
     code: list[tuple[int, int]] = []
+    tables: list[tuple[int, int, str]] = []
     if not document.id.lower().endswith(".md"):
         blank = True
         for number in range(len(lines) - 1):
@@ -63,8 +62,8 @@ def layout(document: Document) -> Layout:
             if blank and not here:
                 blocks[number] = 0
             blank = here
-        return Layout(front, lines, headings, blocks, frozenset(range(len(lines))), code)
-    tokens = _parser().parse(text[body:])
+        return Layout(front, lines, headings, blocks, frozenset(range(len(lines))), code, tables)
+    tokens = markdown_parser().parse(text[body:])
     for position, token in enumerate(tokens):
         if token.map is None or token.nesting < 0:
             continue
@@ -72,29 +71,27 @@ def layout(document: Document) -> Layout:
         if first >= after:
             continue
         if token.type == "heading_open" and token.level == 0:
-            headings.append((first, after, int(token.tag[1:]), plain(tokens[position + 1])))
+            headings.append((first, after, int(token.tag[1:]), heading_text(tokens[position + 1])))
             continue
         blocks[first] = min(token.level, blocks.get(first, token.level))
         if token.type == "paragraph_open":
             prose.update(range(first, after))
         elif token.type in ("fence", "code_block", "html_block"):
             code.append((lines[first], lines[after]))
-    return Layout(front, lines, headings, blocks, frozenset(prose), code)
+        elif token.type == "table_open" and after - first > 2:
+            tables.append((lines[first + 2], lines[after], text[lines[first] : lines[first + 1]].strip(" \t\r\n>")))
+    return Layout(front, lines, headings, blocks, frozenset(prose), code, tables)
 
 
-def plain(inline: Token) -> str:
-    """The text of a heading without its Markdown marks."""
-    parts = [child.content if child.content else " " for child in inline.children or () if child.nesting == 0]
-    return " ".join("".join(parts).split())
-
-
-def split(document: Document, size: int = 700, window: Window | None = None) -> list[Passage]:
+def split(
+    document: Document, size: int = 700, window: Window | None = None, structure: Layout | None = None
+) -> list[Passage]:
     """The passages of a document, in order: at most `size` characters, and no more than the window holds.
 
     A passage never crosses a heading. Only headings, blank space and front matter lie outside all passages.
     """
     window = window or Window()
-    structure = layout(document)
+    structure = structure or layout(document)
     passages = []
     for section, first, after in _sections(structure):
         cut = _Cut(document, structure, size, window, lead(document.title, section, window))
@@ -116,18 +113,34 @@ def split(document: Document, size: int = 700, window: Window | None = None) -> 
     return passages
 
 
-def embedded_text(document: Document, passage: Passage, window: Window | None = None) -> str:
+def embedded_text(
+    document: Document, passage: Passage, window: Window | None = None, structure: Layout | None = None
+) -> str:
     """What is embedded for a passage: title, heading path, a cut table's header, and the passage itself."""
-    head = lead(document.title, passage.section, window or Window())
-    return _join(head, _header(document.text, passage.start), passage.text)
+    window = window or Window()
+    head = lead(document.title, passage.section, window)
+    return _join(head, header(structure or layout(document), passage.start, window), passage.text)
 
 
 def lead(title: str, section: Sequence[str], window: Window) -> str:
     """Title and headings in one line, cut from the left to at most a third of the window."""
     path = [title, *(heading for heading in section if heading != title)]
     whole = " > ".join(" ".join(part.split()) for part in path if part)
+    return _shortened(whole, window, from_left=True)
+
+
+def header(structure: Layout, start: int, window: Window) -> str:
+    """The header row of the table whose body a passage starting there opens with, else nothing."""
+    at = bisect_right(structure.tables, start, key=lambda table: table[0]) - 1
+    if at < 0 or start >= structure.tables[at][1]:
+        return ""
+    return _shortened(structure.tables[at][2], window, from_left=False)
+
+
+def _shortened(text: str, window: Window, from_left: bool) -> str:
+    """As much of a text as takes at most a third of the window; nothing where even a little does not fit."""
     for width in (160, 40):
-        short = whole[-width:]
+        short = text[-width:] if from_left else text[:width]
         if window.count(short) * 3 <= window.limit:
             return short
     return ""
@@ -135,18 +148,6 @@ def lead(title: str, section: Sequence[str], window: Window) -> str:
 
 def _join(*parts: str) -> str:
     return "\n".join(part for part in parts if part)
-
-
-def _header(text: str, start: int) -> str:
-    line = text.find("\n", start)
-    if "|" not in text[start : line if line >= 0 else len(text)]:
-        return ""
-    span = table_header(text, start)
-    return text[span[0] : span[1]].strip()[:160] if span else ""
-
-
-def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark").enable("table")
 
 
 def _sections(structure: Layout) -> Iterator[tuple[tuple[str, ...], int, int]]:
@@ -194,7 +195,7 @@ class _Cut:
         if end - start > self.size:
             return False
         text = self.document.text
-        return self.window.holds(_join(self.head, _header(text, start), text[start:end]))
+        return self.window.holds(_join(self.head, header(self.structure, start, self.window), text[start:end]))
 
     def trim(self, start: int, end: int) -> tuple[int, int]:
         """The span without blank lines before it and blank space after it; indentation is kept."""
@@ -233,33 +234,36 @@ class _Cut:
             yield from self.shrink(low, high)
 
     def whole_lines(self, first: int, after: int) -> Iterator[tuple[int, int]]:
-        lines = self.structure.lines
-        for line in range(first, after):
-            if is_delimiter_row(self.document.text[lines[line] : lines[line + 1]].rstrip()):
-                continue
+        lines, text = self.structure.lines, self.document.text
+        start = first
+        for line in range(first + 1, after + 1):
             # A table's delimiter row is nothing without the header above it.
-            stop = line + 1
-            while stop < after and is_delimiter_row(self.document.text[lines[stop] : lines[stop + 1]].rstrip()):
-                stop += 1
-            yield from self.shrink(lines[line], lines[stop])
+            if line == after or not is_delimiter_row(text[lines[line] : lines[line + 1]].rstrip()):
+                yield from self.shrink(lines[start], lines[line])
+                start = line
 
     def shrink(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The span itself where it fits, else its halves, cut at blank space where there is any."""
-        if not self.document.text[start:end].strip():
-            return
-        if end - start <= 1 or self.fits(start, end):
-            yield start, end
-            return
-        low, high = self.trim(start, end)
-        middle = min(low + self.size, (low + high) // 2)
+        """The span itself where it fits, else pieces of it, cut at blank space where there is any."""
         text = self.document.text
-        cut = next((at for at in range(middle, max(low, middle - 80), -1) if text[at - 1].isspace()), middle)
-        if text[cut - 1 : cut + 1] == "\r\n":
-            cut += 1
-        if not low < cut < high:
-            cut = middle if low < middle < high else low + 1
-        yield from self.shrink(start, cut)
-        yield from self.shrink(cut, end)
+        waiting = [(start, end)]
+        while waiting:
+            start, end = waiting.pop()
+            if not text[start:end].strip():
+                continue
+            if end - start <= 1 or self.fits(start, end):
+                yield start, end
+                continue
+            low, high = self.trim(start, end)
+            if high - low <= 1:
+                yield low, high  # one character that does not fit alone never will
+                continue
+            middle = min(low + self.size, (low + high) // 2)
+            cut = next((at for at in range(middle, max(low, middle - 80), -1) if text[at - 1].isspace()), middle)
+            if text[cut - 1 : cut + 1] == "\r\n":
+                cut += 1
+            if not low < cut < high:
+                cut = max(low + 1, min(middle, high - 1))
+            waiting += [(cut, high), (low, cut)]
 
 
 def _at_line_start(text: str, offset: int) -> bool:

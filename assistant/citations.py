@@ -9,7 +9,8 @@ from assistant.nouns import Citation, Passage, Sentence, Support
 from assistant.writing import Quote
 
 MARKER = re.compile(r"(?<!\\)\[(\d+)\]")
-_LITERAL = re.compile(r"\[(?=\d+\])")
+# An even number of backslashes leaves the bracket unescaped.
+_LITERAL = re.compile(r"(?<!\\)((?:\\\\)*)\[(?=\d+\])")
 # A line break inside a quote, with the block-quote marks and the indentation of the next line.
 _WRAP = re.compile(r"[ \t]*(?:\r\n|\n|\r)[ \t]*(?:>[ \t]?)*[ \t]*")
 
@@ -41,7 +42,7 @@ def cite_quotes(quotes: Iterable[Quote]) -> Cited:
 
 def displayed(quote: str) -> str:
     """A quote on one line, with a literal "[7]" escaped so that it is not taken for a citation."""
-    return _LITERAL.sub(r"\\[", _WRAP.sub(" ", quote)).strip()
+    return _LITERAL.sub(r"\1\\[", _WRAP.sub(" ", quote)).strip()
 
 
 def support(said: str, citation: Citation) -> Support:
@@ -56,9 +57,10 @@ def support(said: str, citation: Citation) -> Support:
     bare = MARKER.sub("", said).strip()
     if not bare.endswith(displayed(actual)):
         return "unsupported"
-    lead = bare.removesuffix(displayed(actual)).strip().removesuffix(":")
-    above = (*(displayed(heading) for heading in passage.section), displayed(passage.text))
-    return "supported" if not lead or any(lead in text for text in above) else "weak"
+    lead = bare.removesuffix(displayed(actual)).strip()
+    header = passage.text.lstrip().split("\n", 1)[0].strip().strip("|").strip()  # of a table
+    above = {f"{displayed(text)}:" for text in (*passage.section, header)}
+    return "supported" if not lead or lead in above else "weak"
 
 
 def lines_of(passage: Passage, start: int, end: int) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from assistant.errors import CorpusError
 from assistant.nouns import Document
@@ -18,7 +20,8 @@ SUFFIXES = (".md", ".txt")
 MAX_BYTES = 20_000_000
 
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
-_HEADING = re.compile(r"^ {0,3}#[ \t]+(.*?)[ \t]*#*[ \t]*$")
+# A heading that comes later than this (in characters) is no title.
+_TITLE_WITHIN = 4000
 _KEY_LINE = re.compile(r"^(?:[\w.-]+:(?:\s.*)?|\s+\S.*|-\s.*|#.*|)$")
 
 
@@ -80,6 +83,8 @@ def read_document(path: Path, folder: Path) -> Document:
             raise CorpusError("a link that leads out of the corpus folder; copy the file instead")
         if path.is_dir():
             raise CorpusError("a link to another folder; documents are read from the folder itself")
+        if not path.is_file():
+            raise CorpusError("no regular file")
         if path.stat().st_size > MAX_BYTES:
             raise CorpusError(f"larger than {MAX_BYTES // 1_000_000} MB; split it")
         data = path.read_bytes()
@@ -135,6 +140,17 @@ def lines_with_ends(text: str) -> Iterator[tuple[int, int, int]]:
         yield start, len(text), len(text)
 
 
+def markdown_parser() -> MarkdownIt:
+    """CommonMark with tables: how this assistant reads Markdown."""
+    return MarkdownIt("commonmark").enable("table")
+
+
+def heading_text(inline: Token) -> str:
+    """The text of a heading without its Markdown marks."""
+    parts = [child.content if child.content else " " for child in inline.children or () if child.nesting == 0]
+    return " ".join("".join(parts).split())
+
+
 def corpus_digest(documents: tuple[Document, ...]) -> str:
     """sha256 over the names and bytes of the documents, in order of id."""
     digest = hashlib.sha256()
@@ -146,8 +162,10 @@ def corpus_digest(documents: tuple[Document, ...]) -> str:
 def _fields(block: str) -> dict[str, Any] | None:
     try:
         loaded = yaml.safe_load(block)
-    except yaml.YAMLError:
-        lines = LINE_BREAK.split(block)
+    except (yaml.YAMLError, RecursionError):
+        lines = [line for line in LINE_BREAK.split(block) if line.strip()]
+        if not lines or not re.match(r"[\w.-]+:(?:\s|$)", lines[0]):
+            return None
         if not all(_KEY_LINE.match(line) for line in lines):
             return None
         pairs = [line.split(":", 1) for line in lines if re.match(r"[\w.-]+:\s", line)]
@@ -161,16 +179,10 @@ def _title(fields: dict[str, Any], body: str, path: Path) -> str:
     if (title := fields.get("title")) is not None and str(title).strip():
         return str(title).strip()
     if path.suffix.lower() == ".md":
-        fence = None
-        for start, end, _ in lines_with_ends(body):
-            line = body[start:end]
-            if mark := re.match(r" {0,3}(```+|~~~+)", line):
-                if fence is None:
-                    fence = mark.group(1)
-                elif mark.group(1).startswith(fence):
-                    fence = None
-            elif fence is None and (heading := _HEADING.match(line)) and heading.group(1):
-                return heading.group(1)
+        tokens = markdown_parser().parse(body[:_TITLE_WITHIN])
+        for at, token in enumerate(tokens):
+            if token.type == "heading_open" and token.level == 0 and (heading := heading_text(tokens[at + 1])):
+                return heading
     return unicodedata.normalize("NFC", path.stem)
 
 

@@ -15,13 +15,11 @@ SIDES: tuple[re.Pattern[str], re.Pattern[str]] = (
 )
 
 _LEANS_BACK = re.compile(
-    r"\b(?:it|its|they|their|them|theirs|this|that|these|those|there|one|ones|former|latter|both|either|neither|"
-    r"other|others|same|he|she|his|her|why|then|instead|else|so)\b",
+    r"\b(?:it|its|they|their|them|theirs|this|that|these|those|ones?|former|latter|both|either|neither|"
+    r"(?<!each )others?|same|he|she|his|her|instead|else)\b",
     re.IGNORECASE,
 )
-_CONTINUES = re.compile(
-    r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|why|really)\b", re.IGNORECASE
-)
+_CONTINUES = re.compile(r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|really)\b", re.IGNORECASE)
 _FEW_TERMS = 2
 MAX_QUESTION = 2000
 
@@ -141,6 +139,4 @@ def edit_distance(first: str, second: str, most: int) -> int:
                 cost = min(cost, older[j - 2] + 1)
             row.append(cost)
         before = last
-        if min(row) > most:
-            return most + 1
-    return row[-1]
+    return min(row[-1], most + 1)

@@ -19,11 +19,12 @@ from assistant.nouns import Answer, Citation, Hit, Passage
 SCHEMA = 1
 
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _ALLOWED = re.compile(
-    r"(?:https?://|/(?!/)|\.{0,2}/|#)[^\s\"<>\\]*\Z|[\w.-]+(?:/[\w.-]+)*(?:#[\w.-]*)?\Z", re.IGNORECASE
+    r"(?:https?://|/(?![/\\])|\.{1,2}/|#)[^\s\"<>\\]*\Z|[\w.-]+(?:/[\w.-]+)*(?:#[\w.-]*)?\Z", re.IGNORECASE
 )
+_ESCAPED_MARK = re.compile(r"\\\[(?=\d+\])")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^=:>@])")
 _INLINE = MarkdownIt("commonmark", {"html": False}).disable(["image", "autolink"])
 
@@ -110,8 +111,13 @@ def allowed_address(address: str) -> str | None:
     return address if _ALLOWED.match(address) and not address.lower().startswith(("javascript:", "data:")) else None
 
 
+def one_line(text: str) -> str:
+    """Clean text with every run of blank space as one space."""
+    return re.sub(r"\s+", " ", clean(text))
+
+
 def inline(text: str, style: Style) -> str:
-    """One paragraph of Markdown, written anew in a style."""
+    """One paragraph of Markdown, written anew in a style, on one line."""
     tokens = _INLINE.parseInline(clean(text))
     return "".join(_write(token.children or (), style) for token in tokens)
 
@@ -122,11 +128,13 @@ def _write(tokens: Sequence[Token], style: Style) -> str:
     for token in tokens:
         match token.type:
             case "text" | "text_special":
-                parts.append(style.text(token.content))
+                # Entities are letters only now: "&#27;" has become a control character.
+                parts.append(style.text(one_line(token.content)))
             case "softbreak" | "hardbreak":
                 parts.append(style.text(" "))
             case "code_inline":
-                parts.append(style.code(token.content))
+                # Inside code the mark of a literal "[7]" would show.
+                parts.append(style.code(_ESCAPED_MARK.sub("[", one_line(token.content))))
             case "strong_open" | "strong_close":
                 parts.append(style.strong[token.type.endswith("close")])
             case "em_open" | "em_close":
@@ -138,13 +146,13 @@ def _write(tokens: Sequence[Token], style: Style) -> str:
                 label = "".join(parts[at:])
                 parts[at:] = [style.link(label, address) if address else label]
             case _:
-                parts.append(style.text(token.content))
+                parts.append(style.text(one_line(token.content)))
     return "".join(parts)
 
 
 def escape_markdown(text: str) -> str:
     """Text that any Markdown renderer shows as these characters and nothing else."""
-    return _SPECIAL.sub(r"\\\1", clean(text).replace("&", "&amp;").replace("<", "&lt;"))
+    return _SPECIAL.sub(r"\\\1", one_line(text).replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def _markdown_code(content: str) -> str:
@@ -185,7 +193,7 @@ def panel_html(answer: Answer, anchor: Callable[[int], str]) -> str:
 
     A refusal shows the passages that come nearest instead.
     """
-    searched = f"<p class='query'>Searched for: {html.escape(clean(answer.search_query))}</p>"
+    searched = f"<p class='query'>Searched for: {html.escape(one_line(answer.search_query))}</p>"
     if answer.refused:
         nearest = "".join(
             _card(
@@ -220,8 +228,8 @@ def _passage_html(text: str, low: int = 0, high: int = 0) -> str:
 
 
 def _where(passage: Passage, first: int, last: int) -> str:
-    path = html.escape(clean(_path(passage.title, passage.section)))
-    return f"{path} <span class='lines'>{html.escape(clean(passage.document_id))}, {_lines(first, last)}</span>"
+    path = html.escape(one_line(_path(passage.title, passage.section)))
+    return f"{path} <span class='lines'>{html.escape(one_line(passage.document_id))}, {_lines(first, last)}</span>"
 
 
 def _path(title: str, section: Iterable[str]) -> str:
@@ -240,8 +248,8 @@ def terminal(answer: Answer, color: bool) -> str:
         clean(answer.text)
     ]
     if answer.search_query != answer.question:
-        blocks.append(f"{dim[0]}Searched for: {clean(answer.search_query)}{dim[1]}")
-    blocks += [f"{dim[0]}Note: {clean(notice)}{dim[1]}" for notice in answer.notices]
+        blocks.append(f"{dim[0]}Searched for: {one_line(answer.search_query)}{dim[1]}")
+    blocks += [f"{dim[0]}Note: {one_line(notice)}{dim[1]}" for notice in answer.notices]
     notes = [
         f"[{citation.number}] {_footnote(citation.passage.document_id, citation.passage.section, citation.line_start, citation.line_end)}"
         for citation in answer.citations
@@ -268,4 +276,4 @@ def terminal_hits(hits: Sequence[Hit], color: bool) -> str:
 
 def _footnote(document_id: str, section: Sequence[str], first: int, last: int) -> str:
     where = f", {' › '.join(section)}" if section else ""
-    return clean(f"{document_id}{where}, {_lines(first, last)}").replace("\n", " ")
+    return one_line(f"{document_id}{where}, {_lines(first, last)}")

@@ -16,7 +16,7 @@ _ABBREVIATIONS = frozenset(
 # An end of sentence, closing marks included, blank space, and the first character of what follows.
 _END = re.compile(r"""(?P<stop>[.!?…]+)(?P<close>["'”’)\]*_`]*)(?P<space>\s+)(?=\S)""")
 _CODE_SPAN = re.compile(r"(`+)(?:(?!`).|(?!\1)`)*?\1(?!`)", re.DOTALL)
-_LINK = re.compile(r"\]\([^()\s]*(?:\s+\"[^\"]*\")?\)|<https?://[^>\s]*>")
+_LINK = re.compile(r"\[[^\[\]]*\]\([^()\s]*(?:\s+\"[^\"]*\")?\)|<https?://[^>\s]*>")
 _QUOTE_MARKS = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[[ xX]\][ \t]+)?|$)")
 _DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
@@ -66,23 +66,6 @@ def is_delimiter_row(line: str) -> bool:
     return "-" in line and "|" in line and _DELIMITER_ROW.match(line) is not None
 
 
-def table_header(text: str, row: int) -> tuple[int, int] | None:
-    """The span of the header row of the table whose body row starts at offset `row`, if there is one."""
-    lines: list[tuple[int, int]] = []
-    stop = row
-    while stop > 0:
-        # One line up: the break before `stop` belongs to the line that ends there.
-        end = stop - (2 if text[max(0, stop - 2) : stop] == "\r\n" else 1)
-        begin = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1
-        if "|" not in text[begin:end] or len(lines) > 10_000:
-            return None
-        if lines and is_delimiter_row(text[lines[-1][0] : lines[-1][1]]):
-            return begin, end
-        lines.append((begin, end))
-        stop = begin
-    return None
-
-
 def statements(passage: Passage, code: Sequence[tuple[int, int]] = ()) -> list[Statement]:
     """The statements of a passage in order; what lies in the document's `code` spans is not quotable."""
     found: list[Statement] = []
@@ -92,6 +75,9 @@ def statements(passage: Passage, code: Sequence[tuple[int, int]] = ()) -> list[S
         whole = kind == "row" or (kind == "item" and len(block) <= ITEM_CHARACTERS)
         spans = [(0, len(block))] if whole else sentence_spans(block)
         for low, high in spans:
+            # What opens a line of a block quote is no part of the sentence.
+            while low < high and (block[low].isspace() or (low and block[low] == ">")):
+                low += 1
             text = block[low:high]
             if any(character.isalnum() for character in text):
                 absolute = passage.start + start
@@ -119,7 +105,7 @@ def _blocks(text: str, offset: int, code: Sequence[tuple[int, int]]) -> Iterator
         header = (
             number + 1 < len(lines)
             and "|" in line
-            and is_delimiter_row(text[lines[number + 1][0] : lines[number + 1][1]])
+            and is_delimiter_row(_QUOTE_MARKS.sub("", text[lines[number + 1][0] : lines[number + 1][1]], count=1))
         )
         item = _ITEM.match(text, content, high)
         breaks = in_code or not line.strip() or header or _RULE_OR_HEADING.match(line) or _DEFINITION.match(line)
@@ -141,6 +127,8 @@ def _blocks(text: str, offset: int, code: Sequence[tuple[int, int]]) -> Iterator
         elif item:
             kind, start, end = "item", item.end(), max(item.end(), trimmed)
         elif kind:
+            if start == end:  # an item whose text begins on the line after its mark
+                start = content + len(line) - len(line.lstrip())
             end = trimmed
         else:
             kind, start, end = "sentence", content + len(line) - len(line.lstrip()), trimmed

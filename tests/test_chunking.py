@@ -47,7 +47,7 @@ def assert_sound(source, size, window=None):
         assert (passage.document_id, passage.title, passage.url) == (source.id, source.title, source.url)
         assert all(passage.end <= start or end <= passage.start for start, end in headings)
         if window:
-            assert window.holds(embedded_text(source, passage, window))
+            assert window.holds(embedded_text(source, passage, window, structure))
         outside[passage.start - source.body : passage.end - source.body] = " " * len(passage.text)
     assert all(before.end <= after.start for before, after in pairwise(passages))
     lost = "".join(outside).strip()
@@ -275,3 +275,8 @@ def test_what_leads_is_cut_from_the_left_to_a_third_of_the_window():
 def test_a_link_definition_stays_with_its_neighbour():
     texts = [text for _, text in sections("# A\n\ntext [a]\n\n[a]: http://x.y\n\n# B\n\n[b]: http://x.y")]
     assert texts == ["text [a]\n\n[a]: http://x.y", "[b]: http://x.y"]
+
+
+@pytest.mark.parametrize("text", ["    code\n    more", "\n\n    code", "# H\n    code\n"])
+def test_a_passage_keeps_the_indentation_of_its_first_line(text):
+    assert [passage.text[:8] for passage in split(document(text))] == ["    code"]

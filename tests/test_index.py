@@ -40,6 +40,14 @@ def corpus(tmp_path, write_corpus):
     return write_corpus(tmp_path / "corpus", SMALL)
 
 
+@pytest.fixture
+def live(index_home, encoder):
+    """The live index of this test's folder, closed whatever happens."""
+    opened = LiveIndex(index_home, encoder.weights)
+    yield opened
+    opened.close()
+
+
 def snapshots(home: Path) -> set[str]:
     return {folder.name for folder in home.iterdir() if folder.is_dir() and folder.name != "encoders"}
 
@@ -260,7 +268,6 @@ def _delete_all(folder: Path) -> None:
 
 DAMAGES = (
     _delete_database,
-    _delete_graph,
     _garble_database,
     _truncate_vectors,
     _empty_statements,
@@ -282,12 +289,35 @@ def test_a_damaged_snapshot_is_named_and_the_next_build_repairs_it(
     whole = found(index_home, encoder, "kernel")
     damage(index_home / name)
     with pytest.raises(IndexUnusable) as raised:
-        # Where opening cannot see it, the first search must.
         found(index_home, encoder, "kernel")
     assert str(raised.value).endswith("Run: assistant index")
     assert "\n" not in str(raised.value)
     assert build_snapshot(corpus, index_home).index == name
     assert found(index_home, encoder, "kernel") == whole
+
+
+def test_without_its_graph_a_snapshot_answers_as_before_or_is_named(repository, index_home, build_snapshot, encoder):
+    name = build_snapshot(repository / "corpus", index_home).index
+    index = open_index(index_home)
+    vector = encoder.encode_query("a hypervisor")
+    whole = index.dense(vector, 10)
+    index.close()
+    _delete_graph(index_home / name)
+    try:
+        index = open_index(index_home)
+    except IndexUnusable as error:
+        assert str(error).endswith("Run: assistant index")
+    else:
+        try:
+            assert index.dense(vector, 10) == whole
+        except IndexUnusable as error:
+            assert str(error).endswith("Run: assistant index")
+        finally:
+            index.close()
+    build_snapshot(repository / "corpus", index_home)
+    index = open_index(index_home)
+    assert index.dense(vector, 10) == whole
+    index.close()
 
 
 def test_a_changed_vector_is_found_by_the_next_build(corpus, index_home, build_snapshot, encoder):
@@ -300,15 +330,24 @@ def test_a_changed_vector_is_found_by_the_next_build(corpus, index_home, build_s
     assert found(index_home, encoder, "kernel") == whole
 
 
-def test_a_damaged_snapshot_that_a_process_has_open_can_be_built_again(corpus, index_home, build_snapshot, encoder):
+def test_a_damaged_snapshot_that_a_reader_has_open_is_built_again_or_the_reader_is_named(
+    corpus, index_home, build_snapshot, encoder
+):
     name = build_snapshot(corpus, index_home).index
     reader = open_index(index_home)
     try:
         _delete_words(index_home / name)
-        build_elsewhere(corpus, index_home)
-        assert found(index_home, encoder, "kernel")
+        try:
+            build_snapshot(corpus, index_home)
+        except IndexUnusable as error:
+            assert "open in another process" in str(error)
+            assert "\n" not in str(error)
+        else:
+            assert found(index_home, encoder, "kernel")
     finally:
         reader.close()
+    build_snapshot(corpus, index_home)
+    assert found(index_home, encoder, "kernel")
 
 
 def test_a_build_that_was_cut_off_is_built_again(corpus, index_home, build_snapshot, encoder):
@@ -319,9 +358,8 @@ def test_a_build_that_was_cut_off_is_built_again(corpus, index_home, build_snaps
     assert found(index_home, encoder, "kernel")
 
 
-def test_live_index_swaps_while_an_old_question_goes_on(corpus, index_home, build_snapshot, encoder):
+def test_live_index_swaps_while_an_old_question_goes_on(corpus, index_home, build_snapshot, encoder, live):
     first = build_snapshot(corpus, index_home).index
-    live = LiveIndex(index_home)
     with live.borrow() as old:
         assert old.id == first
         edit(corpus, "Containers are boxes.")
@@ -338,9 +376,8 @@ def test_live_index_swaps_while_an_old_question_goes_on(corpus, index_home, buil
     assert new._lease.closed
 
 
-def test_live_index_keeps_one_open_snapshot_for_one_current(corpus, index_home, build_snapshot):
+def test_live_index_keeps_one_open_snapshot_for_one_current(corpus, index_home, build_snapshot, encoder, live):
     build_snapshot(corpus, index_home)
-    live = LiveIndex(index_home)
     with live.borrow() as one, live.borrow() as two:
         assert one is two
         live.close()
@@ -349,18 +386,39 @@ def test_live_index_keeps_one_open_snapshot_for_one_current(corpus, index_home, 
 
 
 def test_live_index_notices_a_snapshot_that_was_built_again_under_its_name(
-    corpus, index_home, build_snapshot, encoder
+    corpus, index_home, build_snapshot, encoder, live
 ):
     """A server that opened a snapshot before it was damaged and repaired goes on answering."""
     name = build_snapshot(corpus, index_home).index
-    live = LiveIndex(index_home)
     with live.borrow() as index:
         whole = retrieve(index, encoder, "kernel", 5).hits
     (index_home / name / "manifest.json").unlink()
     build_elsewhere(corpus, index_home)
     with live.borrow() as index:
         assert retrieve(index, encoder, "kernel", 5).hits == whole
-    live.close()
+
+
+def test_live_index_passes_over_what_it_cannot_use_until_it_is_repaired(
+    corpus, index_home, build_snapshot, encoder, word_encoder, live
+):
+    first = build_snapshot(corpus, index_home).index
+    with live.borrow() as index:
+        assert index.id == first
+    edit(corpus, "Containers are boxes.")
+    with build_lock(index_home):
+        build(load_corpus(corpus), index_home, word_encoder, 700)
+    with live.borrow() as index:
+        assert index.id == first
+    second = build_snapshot(corpus, index_home).index
+    words = index_home / second / "bm25"
+    words.rename(index_home / "aside")
+    with live.borrow() as index:
+        assert index.id == first
+        assert retrieve(index, encoder, "kernel", 3).hits
+    (index_home / "aside").rename(words)
+    build_elsewhere(corpus, index_home)
+    with live.borrow() as index:
+        assert index.id == second
 
 
 def test_the_lock_admits_one_build_at_a_time(index_home):

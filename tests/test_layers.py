@@ -25,7 +25,7 @@ THIRD_PARTIES = {
     "gradio": {"web"},
     "huggingface_hub": {"embedding"},
     "langchain_core": {"embedding", "retrieval"},
-    "markdown_it": {"chunking", "rendering"},
+    "markdown_it": {"corpus", "chunking", "rendering"},
     "numpy": {"embedding", "index", "build", "retrieval", "gate", "writing"},
     "onnxruntime": {"embedding"},
     "pydantic": {"settings", "api"},

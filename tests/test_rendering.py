@@ -6,7 +6,7 @@ import unicodedata
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -177,6 +177,8 @@ def test_every_surface_shows_the_same_letters(text):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@example("\x1b\t0")
+@example("a\n\n    b")
 @settings(database=None, deadline=None)
 def test_escaped_text_is_shown_character_by_character(text):
     shown = page(escape_markdown(text.strip()))

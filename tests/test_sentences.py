@@ -11,7 +11,6 @@ from assistant.sentences import (
     opens_with_reference,
     sentence_spans,
     statements,
-    table_header,
 )
 
 OFFSET = 1000
@@ -147,17 +146,6 @@ def test_statements_are_verbatim_and_in_order_and_never_blank(text):
         assert any(character.isalnum() for character in found.text)
         assert found.text == found.text.strip()
         at = found.end
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize(
-    ("row", "header"), [("| 1", True), ("| 3", True), ("| 5", True), ("Text", False), ("| a", False)]
-)
-def test_the_header_of_a_row_is_found_from_the_middle_of_its_table(end, row, header):
-    lines = ["x | y", "", "| a | b |", "|:--|--:|", "| 1 | 2 |", "| 3 | 4 |", "| 5 | 6 |", "", "Text"]
-    text = end.join(lines)
-    span = table_header(text, text.index(row))
-    assert (text[slice(*span)] if span else None) == ("| a | b |" if header else None)
 
 
 @pytest.mark.parametrize(
