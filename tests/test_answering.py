@@ -114,7 +114,9 @@ def test_the_longest_question_is_answered(founded):
     assert founded.ask("containers " * 180 + "start fast?").hits
 
 
-@pytest.mark.parametrize("question", ["what is \ud800 here", "\x00 containers \x1b[31m", "容器", "🐳 1", "\u202econtainers"])
+@pytest.mark.parametrize(
+    "question", ["what is \ud800 here", "\x00 containers \x1b[31m", "容器", "🐳 1", "\u202econtainers"]
+)
 def test_odd_characters_are_answered_or_refused_and_crash_nothing(question, founded):
     try:
         assert founded.ask(question).text

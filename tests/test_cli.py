@@ -270,14 +270,16 @@ try:
     main()
 except SystemExit as end:
     code = end.code
-heavy = ("chromadb", "gradio", "langchain", "langchain_core", "torch", "onnxruntime", "fastapi", "numpy", "sentence_transformers")
+heavy = "chromadb gradio langchain langchain_core torch onnxruntime fastapi numpy sentence_transformers".split()
 print(code, [name for name in heavy if name in sys.modules])
 """
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["ask", ""]])
 def test_help_and_a_wrong_question_load_nothing_heavy(arguments, ready):
-    done = subprocess.run([sys.executable, "-c", HELP, *arguments], env=ready, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", HELP, *arguments], env=ready, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == f"{2 if arguments[-1] == '' else 0} []"
     assert "\x1b" not in done.stdout
 

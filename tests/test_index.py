@@ -465,9 +465,7 @@ assert scratch is not None and not scratch.exists(), "the scratch copy stays beh
 """
 
 
-def test_a_snapshot_that_may_not_be_written_is_read_from_a_copy(
-    corpus, index_home, encoders, build_snapshot, encoder
-):
+def test_a_snapshot_that_may_not_be_written_is_read_from_a_copy(corpus, index_home, encoders, build_snapshot, encoder):
     """Root may write everything, so a child of root reads as another user."""
     build_snapshot(corpus, index_home)
     with tempfile.TemporaryDirectory(prefix="assistant-test-") as folder:
@@ -527,7 +525,9 @@ def test_a_build_killed_at_any_moment_leaves_a_whole_snapshot(
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def touch(number: int) -> str:
-        lines = [f"Fact {number}.{line}: container {line} of round {number} listens on port {line}." for line in range(9)]
+        lines = [
+            f"Fact {number}.{line}: container {line} of round {number} listens on port {line}." for line in range(9)
+        ]
         (corpus / "facts.md").write_text(f"# Facts\n\n{' '.join(lines)}\n", "utf-8")
         return snapshot_id(load_corpus(corpus), encoder.weights, 700)
 
