@@ -5,7 +5,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assistant import build as building
@@ -23,6 +23,7 @@ from assistant.settings import Settings
 from assistant.writing import quoting_writer
 
 MODELS = ("quotes",)
+REBUILDING = "The index is being rebuilt; this answer comes from the one before."
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Assistant:
     settings: Settings
     encoder: Encoder
     live: LiveIndex
-    notices: tuple[str, ...] = field(default=())
+    outdated: str | None = None  # a snapshot that another process is replacing
 
     def ask(self, question: str, history: Sequence[Turn] = ()) -> Answer:
         """The finished answer: the last one that `stream` yields."""
@@ -59,7 +60,7 @@ class Assistant:
                 refused=not decision.answer,
                 answered_by="quotes",
                 index=index.id,
-                notices=self.notices,
+                notices=(REBUILDING,) if index.id == self.outdated else (),
                 hits=found.hits,
             )
             if decision.answer:
@@ -110,14 +111,14 @@ def open_assistant(
     `complain` is given one line for each document that cannot be read.
     """
     check_model(settings.model)
-    notices: tuple[str, ...] = ()
+    outdated = None
     if update:
         corpus = load_corpus(settings.corpus)
         for problem in corpus.problems:
             complain(f"left out {problem}")
         encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
         if not building.is_current(corpus, settings.index, encoder.weights, settings.passage_characters):
-            notices = update_index(settings, corpus, encoder, progress)
+            outdated = update_index(settings, corpus, encoder, progress)
     else:
         if current(settings.index) is None:
             raise IndexUnusable(f"There is no index in {str(settings.index)!r} yet. Run: assistant index")
@@ -125,19 +126,19 @@ def open_assistant(
     live = LiveIndex(settings.index, encoder.weights)
     with live.borrow():
         pass  # opened now, so that a damaged snapshot is found before any question
-    return Assistant(settings, encoder, live, notices)
+    return Assistant(settings, encoder, live, outdated)
 
 
 def update_index(
     settings: Settings, corpus: Corpus, encoder: Encoder, progress: Callable[[], Progress] | None
-) -> tuple[str, ...]:
-    """Builds the snapshot; while another process builds, the one there is serves, and a notice says so."""
+) -> str | None:
+    """Builds the snapshot; while another process builds, gives the id of the one that serves meanwhile."""
     with building.build_lock(settings.index, wait=current(settings.index) is None) as held:
         if not held:
-            return ("The index is being rebuilt; this answer comes from the one before.",)
+            return current(settings.index)
         if not building.is_current(corpus, settings.index, encoder.weights, settings.passage_characters):
             build_index(settings, corpus, encoder, progress)
-    return ()
+    return None
 
 
 def build_index(

@@ -16,6 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
 
 from assistant.answering import Assistant, check_model, open_assistant
 from assistant.build import Progress
@@ -28,6 +29,7 @@ from assistant.settings import Settings
 from assistant.web import mount
 
 MAX_BODY = 256_000
+TOO_LARGE = f"The body is larger than {MAX_BODY:,} bytes."
 RETRY_AFTER = "2"
 # Gradio's endpoints that a chat does not need: uploads, proxies, monitoring and development.
 _CLOSED = re.compile(
@@ -115,6 +117,10 @@ def create_app(service: Service) -> FastAPI:
         place = ".".join(str(part) for part in first["loc"])
         return JSONResponse(error_json(UsageError(f"{place}: {first['msg']}")), 422)
 
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse(error_json(UsageError(str(error.detail))), error.status_code, error.headers)
+
     @app.get("/", include_in_schema=False)
     def home() -> RedirectResponse:
         return RedirectResponse("/chat/")
@@ -165,7 +171,7 @@ class Guard:
             return
         length = headers.get(b"content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
-            await _refuse(scope, receive, send, 413, f"The body is larger than {MAX_BODY:,} bytes.")
+            await _refuse(scope, receive, send, 413, TOO_LARGE)
             return
 
         read = 0
@@ -175,18 +181,23 @@ class Guard:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            return message if read <= MAX_BODY else {"type": "http.disconnect"}
+            return message if read <= MAX_BODY else {"type": "http.request", "body": b"", "more_body": False}
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
+            if read > MAX_BODY:
+                return  # what the application makes of half a body is of no interest
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *_HEADERS]
             await send(message)
 
         await self._app(scope, counted, with_headers)
+        if read > MAX_BODY:
+            await _refuse(scope, receive, send, 413, TOO_LARGE)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:
-    await JSONResponse(error_json(UsageError(why)), status)(scope, receive, send)
+    headers = {name.decode(): value.decode() for name, value in _HEADERS}
+    await JSONResponse(error_json(UsageError(why)), status, headers)(scope, receive, send)
 
 
 def run(settings: Settings, progress: Callable[[], Progress], complain: Callable[[str], None]) -> int:
@@ -229,6 +240,8 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        # Now and not in the server: two that are bound and not listening would both believe they serve.
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise AssistantError(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -209,11 +210,14 @@ def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int
     # An empty passage would leave BM25 a row short.
     bm25.index([terms(text) or ["\0"] for text in texts], show_progress=False)
     bm25.save(str(folder / "bm25"), show_progress=False)
-    write_collection(folder / "chroma", passages, vectors)
+    # A name that was never used: Chroma remembers, by path, what a process has opened.
+    chroma = f"chroma-{secrets.token_hex(4)}"
+    write_collection(folder / chroma, passages, vectors)
     manifest = {
         "format": FORMAT,
         "weights": encoder.weights,
         "model": encoder.name,
+        "chroma": chroma,
         "splitter": {"version": chunking.VERSION, "characters": size},
         "documents": {document.id: document.digest for document in corpus.documents},
         "passages": len(passages),

@@ -192,6 +192,7 @@ def run(program: typer.Typer, name: str, undone: int = 1) -> int:
             stream.reconfigure(errors="replace")
     try:
         code = program(standalone_mode=False)
+        sys.stdout.flush()
     except WrongFlags as error:
         said = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
         complain(f"{said.rstrip('.')}. Try: {name} --help")
@@ -202,16 +203,22 @@ def run(program: typer.Typer, name: str, undone: int = 1) -> int:
     except AssistantError as error:
         complain(str(error))
         return undone
-    except PermissionError as error:
-        complain(f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). Choose another place.")
-        return undone
     except typer.Abort:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain about it while closing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _silence()
+        return undone
+    except OSError as error:
+        complain(f"{error.filename or 'The output'} cannot be read or written ({error.strerror}).")
+        _silence()
         return undone
     return code if isinstance(code, int) else 0
+
+
+def _silence() -> None:
+    """Python flushes stdout once more while closing, and must not complain about it then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(line: str) -> None:

@@ -7,6 +7,7 @@ A query never imports torch. The model is exported once, in a child process (see
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -82,9 +83,13 @@ def open_encoder(name: str, encoders: Path, threads: int = 1) -> "OnnxEmbeddings
     """The fastest encoder of a model; exports the model first where that has not been tried yet."""
     model = find_model(name, encoders)
     home = encoders / model.weights
-    if not (home / "encoder.json").is_file():
+    facts = _facts(home)
+    if facts is None:
+        shutil.rmtree(home, ignore_errors=True)
         _export(model, home)
-    facts = json.loads((home / "encoder.json").read_text("utf-8"))
+        facts = _facts(home)
+    if facts is None:
+        raise ModelUnavailable(f"The exported encoder in {str(home)!r} is damaged. Remove that folder and ask again.")
     if facts["exported"]:
         return OnnxEmbeddings(model, home, facts, threads)
     return SentenceTransformerEmbeddings(model, facts["reason"], threads)
@@ -230,6 +235,16 @@ class SentenceTransformerEmbeddings(_Listed):
                 f"The embedding model {self.name!r} in {str(self._model.folder)!r} cannot be loaded ({error}). "
                 "Set ASSISTANT_EMBEDDINGS to a folder that holds a sentence-transformers model."
             ) from error
+
+
+def _facts(home: Path) -> dict[str, Any] | None:
+    """What is known of an exported encoder; None where there is none, or its files are not whole."""
+    try:
+        facts: dict[str, Any] = json.loads((home / "encoder.json").read_text("utf-8"))
+        whole = all((home / name).stat().st_size == size for name, size in facts["files"].items())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return facts if whole else None
 
 
 def _export(model: Model, home: Path) -> None:

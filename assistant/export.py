@@ -33,7 +33,7 @@ def main(folder: Path, target: Path) -> None:
     scratch.mkdir(parents=True)
     try:
         reason = export(model, folder, scratch)
-        facts = {
+        facts: dict[str, Any] = {
             "exported": not reason,
             "reason": reason,
             "dimension": int(model.get_embedding_dimension() or 0),
@@ -41,6 +41,7 @@ def main(folder: Path, target: Path) -> None:
             "prompts": {kind: model.prompts.get(kind) or "" for kind in ("query", "document")},
             "opset": OPSET,
         }
+        facts["files"] = {path.name: path.stat().st_size for path in scratch.iterdir()}
         (scratch / "encoder.json").write_text(json.dumps(facts, indent=1, sort_keys=True), "utf-8")
         for path in scratch.iterdir():
             with path.open("rb+") as file:

@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,25 +45,26 @@ class Index:
     def __init__(self, home: Path, snapshot_id: str) -> None:
         self.id = snapshot_id
         self.folder = home / snapshot_id
-        self._scratch: Path | None = None
-        self._lease: IO[bytes] = (self.folder / "manifest.json").open("rb")
-        try:
-            # Shared, and never waited for: it only tells a cleaner that somebody reads here.
-            fcntl.flock(self._lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            self.manifest: dict[str, Any] = json.loads(self._lease.read())
-            self._check_files()
-            self.passages = _load_passages(self.folder / "passages.jsonl")
-            self._rows = {passage.id: row for row, passage in enumerate(self.passages)}
-            self.passage_vectors: Vectors = np.load(self.folder / "passage_vectors.npy", mmap_mode="r")
-            self.statement_vectors: Vectors = np.load(self.folder / "statement_vectors.npy", mmap_mode="r")
-            self._statements: NDArray[np.int64] = np.load(self.folder / "statements.npy")
-            self._first_statement = np.searchsorted(self._statements[:, 0], np.arange(len(self.passages) + 1))
-            self._bm25 = bm25s.BM25.load(str(self.folder / "bm25"), mmap=True, show_progress=False)
-            self.vocabulary = frozenset((self.folder / "vocabulary.txt").read_text("utf-8").split("\n"))
-            self._client, self._collection = self._open_chroma()
-        except (OSError, ValueError, KeyError, IndexError, EOFError, ChromaError) as error:
-            self._lease.close()
-            raise IndexUnusable(f"The snapshot {snapshot_id} is damaged ({error}). Run: assistant index") from error
+        with ExitStack() as undo:
+            self._lease: IO[bytes] = undo.enter_context((self.folder / "manifest.json").open("rb"))
+            try:
+                # Shared, and never waited for: it only tells a cleaner that somebody reads here.
+                fcntl.flock(self._lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                self.manifest: dict[str, Any] = json.loads(self._lease.read())
+                self._check_files()
+                self.passages = _load_passages(self.folder / "passages.jsonl")
+                self._rows = {passage.id: row for row, passage in enumerate(self.passages)}
+                self.passage_vectors: Vectors = np.load(self.folder / "passage_vectors.npy", mmap_mode="r")
+                self.statement_vectors: Vectors = np.load(self.folder / "statement_vectors.npy", mmap_mode="r")
+                self._statements: NDArray[np.int64] = np.load(self.folder / "statements.npy")
+                self._first_statement = np.searchsorted(self._statements[:, 0], np.arange(len(self.passages) + 1))
+                self._bm25 = bm25s.BM25.load(str(self.folder / "bm25"), mmap=True, show_progress=False)
+                self.vocabulary = frozenset((self.folder / "vocabulary.txt").read_text("utf-8").split("\n"))
+                self._client, self._collection = self._open_chroma(undo)
+            except (OSError, ValueError, KeyError, IndexError, EOFError, ChromaError, AttributeError) as error:
+                # AttributeError: what Chroma raises of itself where its database is no database.
+                raise IndexUnusable(f"The snapshot {snapshot_id} is damaged ({error}). Run: assistant index") from error
+            self._undo = undo.pop_all()
 
     @property
     def weights(self) -> str:
@@ -78,6 +80,8 @@ class Index:
             )
         except ChromaError as error:
             raise IndexUnusable(f"The snapshot {self.id} cannot be searched ({error}). Run: assistant index") from error
+        if len(found["ids"][0]) < min(count, len(self.passages)):
+            raise IndexUnusable(f"The snapshot {self.id} has lost a part of its Chroma index. Run: assistant index")
         rows = np.array([self._rows[passage_id] for passage_id in found["ids"][0]], dtype=np.int64)
         return self.ranked(rows, self.cosines(vector, rows))
 
@@ -148,10 +152,7 @@ class Index:
                 )
 
     def close(self) -> None:
-        self._client.close()
-        self._lease.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._undo.close()
 
     def _check_files(self) -> None:
         if self.manifest.get("format") != FORMAT:
@@ -160,15 +161,18 @@ class Index:
             if (self.folder / name).stat().st_size != facts["size"]:
                 raise ValueError(f"{name} has another size")
 
-    def _open_chroma(self) -> tuple[Any, Any]:
-        folder = self.folder / "chroma"
+    def _open_chroma(self, undo: ExitStack) -> tuple[Any, Any]:
+        folder = self.folder / str(self.manifest["chroma"])
         if not (folder / "chroma.sqlite3").is_file():
             raise ValueError("its Chroma database is missing")
         if not (os.access(folder, os.W_OK) and os.access(folder / "chroma.sqlite3", os.W_OK)):
             # Chroma writes to a directory it merely opens.
-            self._scratch = Path(tempfile.mkdtemp(prefix="assistant-chroma-"))
-            folder = Path(shutil.copytree(folder, self._scratch / "chroma"))
+            scratch = undo.enter_context(tempfile.TemporaryDirectory(prefix="assistant-chroma-"))
+            folder = Path(shutil.copytree(folder, Path(scratch) / "chroma"))
+            for path in [folder, *folder.rglob("*")]:
+                path.chmod(path.stat().st_mode | stat.S_IRWXU if path.is_dir() else stat.S_IRUSR | stat.S_IWUSR)
         client = chroma_client(folder)
+        undo.callback(client.close)
         return client, client.get_collection(COLLECTION, embedding_function=None)
 
 
@@ -204,7 +208,7 @@ class LiveIndex:
     def __init__(self, home: Path, weights: str) -> None:
         self._home = home
         self._weights = weights
-        self._passed_over: str | None = None
+        self._passed_over: tuple[str, int] | None = None
         self._lock = threading.Lock()
         self._open: Index | None = None
         self._users: Counter[int] = Counter()
@@ -231,7 +235,7 @@ class LiveIndex:
             former = self._open
             if former is None:
                 self._open = self._checked()
-            elif (newest := current(self._home)) not in (former.id, self._passed_over, None):
+            elif (newest := self._newest()) and newest[0] != former.id and newest != self._passed_over:
                 try:
                     self._open = self._checked()
                 except IndexUnusable:
@@ -242,6 +246,14 @@ class LiveIndex:
             assert self._open is not None
             self._users[id(self._open)] += 1
             return self._open
+
+    def _newest(self) -> tuple[str, int] | None:
+        """The current snapshot and when it was finished: one that is repaired has the same id."""
+        try:
+            name = current(self._home) or ""
+            return name, (self._home / name / "manifest.json").stat().st_mtime_ns
+        except OSError:
+            return None
 
     def _checked(self) -> Index:
         index = open_index(self._home)

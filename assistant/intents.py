@@ -56,7 +56,8 @@ KINDS = (
         "a person",
         r"\bwho (?:invented|created|made|wrote|founded|developed|built|started|designed|owns|leads|runs|is behind|came up|maintains)\b"
         r"|\b(?:inventor|founder|co-founder|creator|ceo|maintainer)s? of\b|\bwhose (?:idea|invention)\b",
-        r"\b[A-Z][a-z]+ (?:[A-Z]\. )?[A-Z][a-z]+\b",
+        r"\b(?:by|[Ff]ounder|[Ii]nventor|[Cc]reator|[Aa]uthor|[Ee]ngineer|Dr\.|Mr\.|Ms\.) [A-Z][a-z]+ (?:[A-Z]\. )?[A-Z][a-z]+\b"
+        r"|\b[A-Z][a-z]+ (?:[A-Z]\. )?[A-Z][a-z]+ (?:invented|created|founded|wrote|started|designed|built|released|announced)\b",
         ignore_case=False,
     ),
     _kind(

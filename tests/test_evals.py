@@ -37,7 +37,13 @@ def question(**fields):
 
 def answer(text=f"{QUOTE} [1]", refused=False, quotes=(QUOTE,)):
     citations = [
-        {"number": n, "document": "a.md", "quote": quote, "start": TEXT.find(quote), "end": TEXT.find(quote) + len(quote)}
+        {
+            "number": n,
+            "document": "a.md",
+            "quote": quote,
+            "start": TEXT.find(quote),
+            "end": TEXT.find(quote) + len(quote),
+        }
         for n, quote in enumerate(quotes, 1)
     ]
     return {
