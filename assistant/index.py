@@ -208,7 +208,6 @@ class LiveIndex:
     def __init__(self, home: Path, weights: str) -> None:
         self._home = home
         self._weights = weights
-        self._passed_over: tuple[str, int] | None = None
         self._lock = threading.Lock()
         self._open: Index | None = None
         self._users: Counter[int] = Counter()
@@ -235,25 +234,18 @@ class LiveIndex:
             former = self._open
             if former is None:
                 self._open = self._checked()
-            elif (newest := self._newest()) and newest[0] != former.id and newest != self._passed_over:
+            elif current(self._home) not in (former.id, None):
                 try:
                     self._open = self._checked()
                 except IndexUnusable:
-                    self._passed_over = newest
+                    # Tried again with the next question: it may have been repaired.
+                    pass
                 else:
                     if self._users[id(former)] == 0:
                         former.close()
             assert self._open is not None
             self._users[id(self._open)] += 1
             return self._open
-
-    def _newest(self) -> tuple[str, int] | None:
-        """The current snapshot and when it was finished: one that is repaired has the same id."""
-        try:
-            name = current(self._home) or ""
-            return name, (self._home / name / "manifest.json").stat().st_mtime_ns
-        except OSError:
-            return None
 
     def _checked(self) -> Index:
         index = open_index(self._home)

@@ -306,7 +306,7 @@ def test_doctor_finds_everything_or_says_what_to_run(ready, tmp_path):
 def test_doctor_survives_a_damaged_snapshot(tmp_path, encoders, repository, build_snapshot):
     home = with_encoders(tmp_path / "index", encoders)
     name = build_snapshot(repository / "corpus", home).index
-    (home / name / "chroma" / "chroma.sqlite3").unlink()
+    next((home / name).glob("chroma-*/chroma.sqlite3")).unlink()
     done = run(["doctor"], child_environment(repository / "corpus", home))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

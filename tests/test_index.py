@@ -48,6 +48,11 @@ def live(index_home, encoder):
     opened.close()
 
 
+def chroma(folder):
+    """The Chroma directory of a snapshot: its name is drawn anew for each build."""
+    return next(folder.glob("chroma-*"))
+
+
 def snapshots(home: Path) -> set[str]:
     return {folder.name for folder in home.iterdir() if folder.is_dir() and folder.name != "encoders"}
 
@@ -214,17 +219,17 @@ def test_folders_that_are_no_snapshots_are_left_alone(corpus, index_home, build_
 
 
 def _delete_database(folder: Path) -> None:
-    (folder / "chroma" / "chroma.sqlite3").unlink()
+    (chroma(folder) / "chroma.sqlite3").unlink()
 
 
 def _delete_graph(folder: Path) -> None:
-    for path in (folder / "chroma").iterdir():
+    for path in chroma(folder).iterdir():
         if path.is_dir():
             shutil.rmtree(path)
 
 
 def _garble_database(folder: Path) -> None:
-    (folder / "chroma" / "chroma.sqlite3").write_bytes(b"no database" * 1000)
+    (chroma(folder) / "chroma.sqlite3").write_bytes(b"no database" * 1000)
 
 
 def _truncate_vectors(folder: Path) -> None:
@@ -443,7 +448,7 @@ def test_the_manifest_lists_the_documents_and_their_digests(corpus, index_home, 
 
 
 READ_ONLY = """
-import os, pathlib, sys
+import os, pathlib, sys, tempfile
 from assistant.embedding import open_encoder
 from assistant.index import open_index
 from assistant.retrieval import retrieve
@@ -457,11 +462,12 @@ if os.getuid() == 0:
     os.setuid(65534)
 if any(os.access(path, os.W_OK) for path in home.rglob("*")):
     sys.exit("writable")
+before = set(pathlib.Path(tempfile.gettempdir()).glob("assistant-chroma-*"))
 index = open_index(home)
-scratch = index._scratch
+[scratch] = set(pathlib.Path(tempfile.gettempdir()).glob("assistant-chroma-*")) - before
 print(retrieve(index, encoder, "kernel", 3).hits[0].passage.id)
 index.close()
-assert scratch is not None and not scratch.exists(), "the scratch copy stays behind"
+assert not scratch.exists(), "the scratch copy stays behind"
 """
 
 

@@ -32,6 +32,7 @@ THIRD_PARTIES = {
     "pydantic_settings": {"settings"},
     "rich": {"cli"},
     "sentence_transformers": {"embedding", "export"},
+    "starlette": {"api"},
     "tokenizers": {"embedding"},
     "torch": {"embedding", "export"},
     "typer": {"cli"},
