@@ -55,7 +55,7 @@ def load_corpus(folder: Path) -> Corpus:
     documents: dict[str, Document] = {}
     problems: list[Problem] = []
     skipped = 0
-    for path in _files(folder):
+    for path in _files(folder, problems):
         document_id = _document_id(path, folder)
         if path.suffix.lower() not in SUFFIXES and not (path.is_symlink() and path.is_dir()):
             skipped += 1
@@ -190,9 +190,13 @@ def _document_id(path: Path, folder: Path) -> str:
     return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
     """Files below a folder, and links to folders (which are never followed), in a stable order."""
-    for parent, folders, files in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        problems.append(Problem(_document_id(Path(error.filename), folder), f"cannot be read ({error.strerror})"))
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
         visible = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in visible if (Path(parent) / name).is_symlink()]
         folders[:] = [name for name in visible if name not in links]

@@ -315,7 +315,8 @@ def _sha256_of(path: Path, encoders: Path) -> str:
     try:
         encoders.mkdir(parents=True, exist_ok=True)
         scratch = memory.with_suffix(f".{threading.get_native_id()}.tmp")
-        scratch.write_text(json.dumps({key: digest}), "utf-8")
+        others = dict(list(known.items())[-7:]) if isinstance(known, dict) else {}
+        scratch.write_text(json.dumps({**others, key: digest}), "utf-8")
         scratch.replace(memory)
     except OSError:
         pass  # a read-only index folder: hashed again next time

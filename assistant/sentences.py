@@ -10,9 +10,11 @@ from assistant.nouns import Passage, Statement
 ITEM_CHARACTERS = 320
 
 _ABBREVIATIONS = frozenset(
-    "e.g i.e etc vs cf al approx est no nos fig figs sec ch vol ed eds pp dr mr mrs ms prof st sr jr inc ltd co corp "
-    "dept min max jan feb mar apr jun jul aug sep sept oct nov dec ver resp viz u.s u.k".split()
+    "e.g i.e etc vs cf al ed eds dr mr mrs ms prof st sr jr inc ltd co corp dept "
+    "jan feb mar apr jun jul aug sep sept oct nov dec ver resp viz u.s u.k".split()
 )
+# These abbreviate only before a number: "No. 5", but "The answer is no."
+_BEFORE_NUMBERS = frozenset("no nos fig figs sec ch vol pp eq approx est min max".split())
 # An end of sentence, closing marks included, blank space, and the first character of what follows.
 _END = re.compile(r"""(?P<stop>[.!?…]+)(?P<close>["'”’)\]*_`]*)(?P<space>\s+)(?=\S)""")
 _CODE_SPAN = re.compile(r"(`+)(?:(?!`).|(?!\1)`)*?\1(?!`)", re.DOTALL)
@@ -41,7 +43,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         at = match.start("stop")
         if any(low <= at < high - 1 for low, high in masked):
             continue
-        if match["stop"] == "." and _ends_nothing(text[start:at]):
+        if match["stop"] == "." and _ends_nothing(text[start:at], text[match.end() : match.end() + 1]):
             continue
         spans.append((start, match.end("close")))
         start = match.end("space")
@@ -51,9 +53,11 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _ends_nothing(before: str) -> bool:
+def _ends_nothing(before: str, after: str) -> bool:
     word = re.split(r"[\s(\[\"'“*_]", before)[-1]
     bare = word.lower().rstrip(".")
+    if bare in _BEFORE_NUMBERS:
+        return after.isdigit()
     return bare in _ABBREVIATIONS or (len(bare) == 1 and bare.isalpha()) or (before.strip().isdigit())
 
 

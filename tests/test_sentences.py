@@ -52,6 +52,8 @@ def quotable(text, code=()):
         ["Version 1.2.3 is out.", "Go."],
         ["It takes 1.5 s at most.", "Go."],
         ["Since 2020.", "Then."],
+        ["The answer is no.", "Go on."],
+        ["It takes 5 min.", "Go."],
         ["1. First of a list.", "Second."],
         ["Run `a. b. c`.", "Then stop."],
         ["Run ``a ` b. c``.", "Then stop."],
