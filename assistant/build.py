@@ -291,6 +291,8 @@ def _clean(home: Path) -> None:
     kept = {current(home)}
     with suppress(FileNotFoundError):
         kept.add((home / "PREVIOUS").read_text("utf-8").strip())
+    for scratch in [*home.glob("CURRENT.*.tmp"), *home.glob("PREVIOUS.*.tmp")]:
+        scratch.unlink(missing_ok=True)  # what a killed build left; whoever cleans holds the lock
     for folder in home.iterdir():
         # Only what is named like a snapshot: the folder may hold things that are not ours.
         if folder.is_dir() and folder.name not in kept and _SNAPSHOT.fullmatch(folder.name):

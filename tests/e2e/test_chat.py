@@ -134,6 +134,8 @@ def test_an_answer_is_cited_and_its_number_leads_to_the_marked_source(page, foun
         assert squeezed(text)
         assert squeezed(text) in squeezed(founding_text)
     assert page.locator("#source-1").count() == 1
+    # The answer is drawn anew as it ends; the buttons below it say that it has.
+    page.get_by_role("button", name=re.compile("retry", re.IGNORECASE)).first.wait_for()
     link.click()
     page.wait_for_url(re.compile("#source-1$"))
     expect(page.locator("#source-1")).to_be_in_viewport()
