@@ -219,6 +219,7 @@ def run(settings: Settings, progress: Callable[[], Progress], complain: Callable
             print(f"Ready: http://{_shown(settings.host)}:{settings.port}/chat/", file=sys.stderr, flush=True)
         finally:
             if not service.ready:
+                service.failure = service.failure or AssistantError("The assistant could not be opened; see above.")
                 server.should_exit = True
 
     threading.Thread(target=prepare, daemon=True, name="prepare").start()

@@ -123,51 +123,52 @@ def build(
     folder = home / name
     if (folder / "manifest.json").is_file():
         try:
-            report = _verify(home, name, differences)
+            manifest = _verified(home, name)
         except IndexUnusable as error:
             print(f"{error.args[0].split('. Run')[0]}; building it again.", file=sys.stderr)
         else:
             _publish(home, name)
-            return report
+            return _report(name, manifest, differences, 0, 0, built=False)
     if not _remove(folder):
         raise IndexUnusable(f"The damaged snapshot {name} is open in another process. Stop it and run: assistant index")
+    cut = _cut(corpus, encoder, size)
+    vectors, fresh = _embed(cut, home, encoder, progress)
     folder.mkdir(parents=True)
-    written = _write(folder, corpus, home, encoder, size, progress)
+    manifest = {
+        "format": FORMAT,
+        "weights": encoder.weights,
+        "model": encoder.name,
+        "splitter": {"version": chunking.VERSION, "characters": size},
+        "documents": {document.id: document.digest for document in corpus.documents},
+        "passages": len(cut.passages),
+        "statements": len(cut.spans),
+        **_write(folder, cut, vectors),
+    }
     _sync(folder)
     # Last and atomically: a folder with a manifest is a complete one.
-    _replace(folder / "manifest.json", json.dumps(written.manifest, indent=1, sort_keys=True))
-    index = Index(home, name)
+    _replace(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
     try:
-        index.check()
+        _verified(home, name)
     except IndexUnusable:
-        index.close()
         _remove(folder)
         raise
-    index.close()
     _publish(home, name)
-    return Report(
-        index=name,
-        documents=len(corpus.documents),
-        passages=written.manifest["passages"],
-        statements=written.manifest["statements"],
-        embedded_passages=written.embedded_passages,
-        embedded_statements=written.embedded_statements,
-        reused=written.manifest["passages"]
-        + written.manifest["statements"]
-        - written.embedded_passages
-        - written.embedded_statements,
-        changes=differences,
-    )
+    new_passages = sum(key in fresh for key in cut.keys[: len(cut.passages)])
+    new_statements = sum(key in fresh for key in cut.keys[len(cut.passages) :])
+    return _report(name, manifest, differences, new_passages, new_statements, built=True)
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    manifest: dict[str, Any]
-    embedded_passages: int
-    embedded_statements: int
+class _Cut:
+    """What is indexed, in order: passages, their statements' spans, and what is embedded of both."""
+
+    passages: list[Passage]
+    spans: list[tuple[int, int, int, int]]  # row of the passage, start, end, kind
+    texts: list[str]  # of the passages, then of the statements
+    keys: list[bytes]  # the digests of the texts
 
 
-def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int, progress: Progress) -> _Written:
+def _cut(corpus: Corpus, encoder: Encoder, size: int) -> _Cut:
     passages: list[Passage] = []
     texts: list[str] = []
     spans: list[tuple[int, int, int, int]] = []
@@ -187,50 +188,57 @@ def _write(folder: Path, corpus: Corpus, home: Path, encoder: Encoder, size: int
             texts.append(text)
     if not passages:
         raise IndexUnusable("The documents hold nothing but headings; there is nothing to index.")
+    texts += statement_texts
+    return _Cut(passages, spans, texts, [_key(text) for text in texts])
 
+
+def _embed(cut: _Cut, home: Path, encoder: Encoder, progress: Progress) -> tuple[Vectors, set[bytes]]:
+    """The vector of each text, shape (texts, dimension), and the keys of those that were embedded anew."""
     known = _known_vectors(home, encoder.weights)
-    keys = [_key(text) for text in [*texts, *statement_texts]]
-    new = {key: text for key, text in zip(keys, [*texts, *statement_texts], strict=True) if key not in known}
+    new = {key: text for key, text in zip(cut.keys, cut.texts, strict=True) if key not in known}
     progress(0, len(new))
     for done, (key, vector) in enumerate(zip(new, encoder.encode_documents(list(new.values())), strict=True), 1):
         known[key] = vector
         progress(done, len(new))
-    vectors = np.array([known[key] for key in keys], dtype=np.float32).reshape(len(keys), encoder.dimension)
+    return np.array([known[key] for key in cut.keys], dtype=np.float32), set(new)
 
+
+def _write(folder: Path, cut: _Cut, vectors: Vectors) -> dict[str, Any]:
+    """Writes everything but the manifest; gives what the manifest says of the files."""
+    count = len(cut.passages)
     with (folder / "passages.jsonl").open("w", encoding="utf-8") as file:
-        for passage in passages:
-            file.write(json.dumps(asdict(passage), ensure_ascii=True) + "\n")
-    np.save(folder / "statements.npy", np.array(spans, dtype=np.int64).reshape(len(spans), 4))
-    np.save(folder / "passage_vectors.npy", vectors[: len(passages)])
-    np.save(folder / "statement_vectors.npy", vectors[len(passages) :])
-    np.save(folder / "text_keys.npy", np.array(keys, dtype="S32"))
-    vocabulary = sorted({word for text in texts for word in words(text) if word.isalpha()})
+        for passage in cut.passages:
+            file.write(json.dumps(asdict(passage)) + "\n")
+    np.save(folder / "statements.npy", np.array(cut.spans, dtype=np.int64).reshape(len(cut.spans), 4))
+    np.save(folder / "passage_vectors.npy", vectors[:count])
+    np.save(folder / "statement_vectors.npy", vectors[count:])
+    np.save(folder / "text_keys.npy", np.array(cut.keys, dtype="S32"))
+    vocabulary = sorted({word for text in cut.texts[:count] for word in words(text) if word.isalpha()})
     (folder / "vocabulary.txt").write_text("\n".join(vocabulary), "utf-8")
     bm25 = bm25s.BM25(method="lucene", k1=BM25_K1, b=BM25_B)
     # An empty passage would leave BM25 a row short.
-    bm25.index([terms(text) or ["\0"] for text in texts], show_progress=False)
+    bm25.index([terms(text) or ["\0"] for text in cut.texts[:count]], show_progress=False)
     bm25.save(str(folder / "bm25"), show_progress=False)
     # A name that was never used: Chroma remembers, by path, what a process has opened.
     chroma = f"chroma-{secrets.token_hex(4)}"
-    write_collection(folder / chroma, passages, vectors)
-    manifest = {
-        "format": FORMAT,
-        "weights": encoder.weights,
-        "model": encoder.name,
-        "chroma": chroma,
-        "splitter": {"version": chunking.VERSION, "characters": size},
-        "documents": {document.id: document.digest for document in corpus.documents},
-        "passages": len(passages),
-        "statements": len(spans),
-        "files": {
-            name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in _FILES
-        },
-    }
-    fresh = set(new)
-    return _Written(
-        manifest,
-        sum(key in fresh for key in keys[: len(passages)]),
-        sum(key in fresh for key in keys[len(passages) :]),
+    write_collection(folder / chroma, cut.passages, vectors)
+    sizes = {name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in _FILES}
+    return {"chroma": chroma, "files": sizes}
+
+
+def _report(
+    name: str, manifest: dict[str, Any], differences: Changes, new_passages: int, new_statements: int, built: bool
+) -> Report:
+    return Report(
+        index=name,
+        documents=len(manifest["documents"]),
+        passages=manifest["passages"],
+        statements=manifest["statements"],
+        embedded_passages=new_passages,
+        embedded_statements=new_statements,
+        reused=manifest["passages"] + manifest["statements"] - new_passages - new_statements,
+        changes=differences,
+        built=built,
     )
 
 
@@ -256,25 +264,14 @@ def _key(text: str) -> bytes:
     return hashlib.sha256(text.encode()).hexdigest()[:32].encode()
 
 
-def _verify(home: Path, name: str, differences: Changes) -> Report:
+def _verified(home: Path, name: str) -> dict[str, Any]:
+    """The manifest of a snapshot that opens and passes its checks. Raises IndexUnusable."""
     index = Index(home, name)
     try:
         index.check()
-        facts = index.manifest
+        return index.manifest
     finally:
         index.close()
-    total = facts["passages"] + facts["statements"]
-    return Report(
-        index=name,
-        documents=len(facts["documents"]),
-        passages=facts["passages"],
-        statements=facts["statements"],
-        embedded_passages=0,
-        embedded_statements=0,
-        reused=total,
-        changes=differences,
-        built=False,
-    )
 
 
 def _publish(home: Path, name: str) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from assistant.corpus import LINE_BREAK
-from assistant.nouns import Citation, Passage, Sentence, Support
+from assistant.nouns import MARKER, Citation, Passage, Sentence, Support
+from assistant.sentences import opening_header
 from assistant.writing import Quote
 
-MARKER = re.compile(r"(?<!\\)\[(\d+)\]")
 # An even number of backslashes leaves the bracket unescaped.
 _LITERAL = re.compile(r"(?<!\\)((?:\\\\)*)\[(?=\d+\])")
 # A line break inside a quote, with the block-quote marks and the indentation of the next line.
@@ -58,8 +58,7 @@ def support(said: str, citation: Citation) -> Support:
     if not bare.endswith(displayed(actual)):
         return "unsupported"
     lead = bare.removesuffix(displayed(actual)).strip()
-    header = passage.text.lstrip().split("\n", 1)[0].strip().strip("|").strip()  # of a table
-    above = {f"{displayed(text)}:" for text in (*passage.section, header)}
+    above = {f"{displayed(text)}:" for text in (*passage.section, opening_header(passage))}
     return "supported" if not lead or lead in above else "weak"
 
 

@@ -60,7 +60,7 @@ class Index:
                 self._first_statement = np.searchsorted(self._statements[:, 0], np.arange(len(self.passages) + 1))
                 self._bm25 = bm25s.BM25.load(str(self.folder / "bm25"), mmap=True, show_progress=False)
                 self.vocabulary = frozenset((self.folder / "vocabulary.txt").read_text("utf-8").split("\n"))
-                self._client, self._collection = self._open_chroma(undo)
+                self._collection = self._open_chroma(undo)
             except (OSError, ValueError, KeyError, IndexError, EOFError, ChromaError, AttributeError) as error:
                 # AttributeError: what Chroma raises of itself where its database is no database.
                 raise IndexUnusable(f"The snapshot {snapshot_id} is damaged ({error}). Run: assistant index") from error
@@ -161,7 +161,7 @@ class Index:
             if (self.folder / name).stat().st_size != facts["size"]:
                 raise ValueError(f"{name} has another size")
 
-    def _open_chroma(self, undo: ExitStack) -> tuple[Any, Any]:
+    def _open_chroma(self, undo: ExitStack) -> Any:
         folder = self.folder / str(self.manifest["chroma"])
         if not (folder / "chroma.sqlite3").is_file():
             raise ValueError("its Chroma database is missing")
@@ -173,7 +173,7 @@ class Index:
                 path.chmod(path.stat().st_mode | stat.S_IRWXU if path.is_dir() else stat.S_IRUSR | stat.S_IWUSR)
         client = chroma_client(folder)
         undo.callback(client.close)
-        return client, client.get_collection(COLLECTION, embedding_function=None)
+        return client.get_collection(COLLECTION, embedding_function=None)
 
 
 def current(home: Path) -> str | None:

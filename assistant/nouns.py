@@ -3,9 +3,13 @@
 Document --split--> Passage --index, search--> Hit --write, cite--> Answer
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
+
+# How an answer's text marks a citation: "[1]". An escaped bracket belongs to a quoted literal.
+MARKER = re.compile(r"(?<!\\)\[(\d+)\]")
 
 Support = Literal["supported", "weak", "unsupported"]
 Kind = Literal["sentence", "item", "row"]

@@ -1,8 +1,7 @@
 """Answer -> JSON, safe Markdown, safe HTML and terminal text: the one allow-list for every surface.
 
-Text is parsed as Markdown and written anew from the tokens: letters, emphasis, code and links with an
-allowed address. Whatever else a document holds (HTML, images, other schemes, control characters) comes out
-as plain characters or not at all.
+Text is parsed as Markdown and written anew from the tokens: letters, emphasis and code. Whatever else a
+document holds (HTML, images, addresses, control characters) comes out as plain characters or not at all.
 """
 
 import html
@@ -14,15 +13,12 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from assistant.nouns import Answer, Citation, Hit, Passage
+from assistant.nouns import MARKER, Answer, Citation, Hit, Passage
 
 SCHEMA = 1
 
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-_ALLOWED = re.compile(
-    r"(?:https?://|/(?![/\\])|\.{1,2}/|#)[^\s\"<>\\]*\Z|[\w.-]+(?:/[\w.-]+)*(?:#[\w.-]*)?\Z", re.IGNORECASE
 )
 _ESCAPED_MARK = re.compile(r"\\\[(?=\d+\])")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^=:>@])")
@@ -97,18 +93,11 @@ class Style:
     strong: tuple[str, str]
     emphasis: tuple[str, str]
     code: Callable[[str], str]
-    link: Callable[[str, str], str]  # label already written, address already allowed
 
 
 def clean(text: str) -> str:
     """Text without control, zero-width, direction and tag characters; tabs and line breaks stay."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def allowed_address(address: str) -> str | None:
-    """An address that may become a link: http, https or relative; else None."""
-    address = html.unescape(address).strip()
-    return address if _ALLOWED.match(address) and not address.lower().startswith(("javascript:", "data:")) else None
 
 
 def one_line(text: str) -> str:
@@ -124,7 +113,6 @@ def inline(text: str, style: Style) -> str:
 
 def _write(tokens: Sequence[Token], style: Style) -> str:
     parts: list[str] = []
-    links: list[tuple[str | None, int]] = []
     for token in tokens:
         match token.type:
             case "text" | "text_special":
@@ -139,12 +127,8 @@ def _write(tokens: Sequence[Token], style: Style) -> str:
                 parts.append(style.strong[token.type.endswith("close")])
             case "em_open" | "em_close":
                 parts.append(style.emphasis[token.type.endswith("close")])
-            case "link_open":
-                links.append((allowed_address(str(token.attrGet("href") or "")), len(parts)))
-            case "link_close":
-                address, at = links.pop()
-                label = "".join(parts[at:])
-                parts[at:] = [style.link(label, address) if address else label]
+            case "link_open" | "link_close":
+                pass  # the label stays; the only links are our own, to sources
             case _:
                 parts.append(style.text(one_line(token.content)))
     return "".join(parts)
@@ -162,13 +146,9 @@ def _markdown_code(content: str) -> str:
     return f"{fence}{pad}{content}{pad}{fence}"
 
 
-MARKDOWN = Style(escape_markdown, ("**", "**"), ("*", "*"), _markdown_code, lambda label, address: label)
-PLAIN = Style(lambda text: text, ("", ""), ("", ""), lambda content: content, lambda label, address: label)
-BOLD = Style(
-    lambda text: text, ("\x1b[1m", "\x1b[22m"), ("", ""), lambda content: content, lambda label, address: label
-)
-
-_MARK = re.compile(r"(?<!\\)\[(\d+)\]")
+MARKDOWN = Style(escape_markdown, ("**", "**"), ("*", "*"), _markdown_code)
+PLAIN = Style(str, ("", ""), ("", ""), str)
+BOLD = Style(str, ("\x1b[1m", "\x1b[22m"), ("", ""), str)
 
 
 def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
@@ -181,7 +161,7 @@ def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
 def _pieces(text: str, style: Style, mark: Callable[[int], str]) -> str:
     parts = []
     at = 0
-    for match in _MARK.finditer(text):
+    for match in MARKER.finditer(text):
         parts += [inline(text[at : match.start()], style), mark(int(match.group(1)))]
         at = match.end()
     parts.append(inline(text[at:], style))

@@ -23,6 +23,7 @@ _QUOTE_MARKS = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[[ xX]\][ \t]+)?|$)")
 _DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _RULE_OR_HEADING = re.compile(r" {0,3}(?:#{1,6}(?:[ \t]|$)|(?:[-*_][ \t]*){3,}$|=+[ \t]*$)")
+_CELLS = re.compile(r"[^\s|](?:.*[^\s|])?", re.DOTALL)  # a table row without its outer pipes and blank space
 _DEFINITION = re.compile(r" {0,3}\[[^\]]+\]:")
 _REFERENCE_OPENER = re.compile(
     r"[\"'“*_]*(?:this|these|that|those|it|its|they|their|them|such|here|there|he|she|both|either|neither|"
@@ -68,6 +69,13 @@ def opens_with_reference(text: str) -> bool:
 
 def is_delimiter_row(line: str) -> bool:
     return "-" in line and "|" in line and _DELIMITER_ROW.match(line) is not None
+
+
+def opening_header(passage: Passage) -> str:
+    """The header row that a passage opens with, without its outer pipes; nothing where it opens inside a table."""
+    lines = list(lines_with_ends(passage.text.lstrip()))[:2]
+    texts = [passage.text.lstrip()[low:high] for low, high, _ in lines]
+    return texts[0].strip(" \t|") if len(texts) == 2 and is_delimiter_row(texts[1]) else ""
 
 
 def statements(passage: Passage, code: Sequence[tuple[int, int]] = ()) -> list[Statement]:
@@ -124,10 +132,8 @@ def _blocks(text: str, offset: int, code: Sequence[tuple[int, int]]) -> Iterator
             continue
         trimmed = content + len(line.rstrip())
         if table:
-            begin = content + len(line) - len(line.lstrip(" \t|"))
-            stop = content + len(line.rstrip(" \t|"))
-            if begin < stop:
-                yield "row", begin, stop
+            if cells := _CELLS.search(line):
+                yield "row", content + cells.start(), content + cells.end()
         elif item:
             kind, start, end = "item", item.end(), max(item.end(), trimmed)
         elif kind:

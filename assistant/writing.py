@@ -1,7 +1,7 @@
 """Hits -> what is said: the quoting writer picks verbatim statements, best first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from assistant.intents import implies_sides, is_comparison
 from assistant.nouns import Passage, Statement
 from assistant.query import sides
 from assistant.retrieval import Found
-from assistant.sentences import opens_with_reference
+from assistant.sentences import opening_header, opens_with_reference
 from assistant.terms import stem, terms, words
 
 MOST = 4
@@ -124,27 +124,18 @@ def _quote(candidate: _Candidate) -> Quote:
         if before.kind == "sentence" and not between.strip():
             start = before.start
     text = passage.text[start - passage.start : statement.end - passage.start]
-    return Quote(passage, text, start, statement.end, _lead(passage, replace(statement, text=text)))
+    return Quote(passage, text, start, statement.end, _lead(passage, text, statement.kind))
 
 
-def _lead(passage: Passage, statement: Statement) -> str:
-    """The nearest heading of an item or row that does not name its subject, else the header of a row's table."""
-    if statement.kind == "row":
-        return _row_lead(passage, statement)
-    if statement.kind != "item" or not passage.section:
-        return ""
-    heading = passage.section[-1]
-    return "" if names(statement.text, heading) else heading
+def _lead(passage: Passage, text: str, kind: str) -> str:
+    """What names the subject of a statement that does not: a row's table header, else the nearest heading."""
+    heading = passage.section[-1] if passage.section else ""
+    if kind == "row":
+        return opening_header(passage) or heading
+    return heading if kind == "item" and not names_subject(text, heading) else ""
 
 
-def _row_lead(passage: Passage, statement: Statement) -> str:
-    first = passage.text.lstrip().split("\n", 1)[0].strip().strip("|").strip()
-    if passage.text.lstrip().startswith("|") and first and first not in statement.text:
-        return first
-    return passage.section[-1] if passage.section else ""
-
-
-def names(text: str, heading: str) -> bool:
+def names_subject(text: str, heading: str) -> bool:
     """Whether a text holds a content word of a heading, its initials ("VM", "VMs"), or the same side."""
     held = set(terms(text))
     of_heading = [word for word in words(heading) if stem(word) in set(terms(heading)) and not word.isdigit()]

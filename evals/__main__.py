@@ -55,7 +55,7 @@ def run(
     with assistant.live.borrow() as current:
         name = current.id
     answers = ask_all(assistant, questions, out, resume, counter(len(questions)))
-    result, times = report(questions, answers, documents, name), timings(answers)
+    result, times = report(questions, answers, documents, name, settings.model), timings(answers)
     (out / "report.json").write_text(canonical(result), "utf-8")
     (out / "timings.json").write_text(canonical(times), "utf-8")
     print(canonical(result) if as_json else table(result, times))

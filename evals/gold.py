@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,10 +117,6 @@ def locate(question: Question, documents: dict[str, Document]) -> tuple[list[Spa
         else:
             spans.append(Span(evidence.doc, start, start + len(evidence.quote)))
     return spans, lost
-
-
-def span_json(span: Span) -> dict[str, Any]:
-    return asdict(span)
 
 
 def _entries(path: Path) -> list[Any]:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.nouns import Document
+from assistant.nouns import MARKER, Document
 from evals.gold import Question, Span
 from evals.statistics import mean, percentile, wilson
 
-_MARKER = re.compile(r"(?<!\\)\[(\d+)\]")
 HITS = 5
 
 
@@ -43,7 +42,7 @@ def score(
     """The results of one answer (as JSON); `lost` evidence counts as missed."""
     citations = answer["citations"]
     refused = bool(answer["refused"])
-    markers = {int(number) for number in _MARKER.findall(answer["text"])}
+    markers = {int(number) for number in MARKER.findall(answer["text"])}
     numbers = {citation["number"] for citation in citations}
     text = normalized(answer["text"])
     vital = [nugget for nugget in question.nuggets if nugget.importance == "vital"]
@@ -77,7 +76,7 @@ def score(
 
 def normalized(text: str) -> str:
     """Lower case, without markers, Markdown marks and punctuation, single spaces; phrases are compared in this form."""
-    text = _MARKER.sub(" ", unicodedata.normalize("NFKC", text)).lower().replace("’", "'")
+    text = MARKER.sub(" ", unicodedata.normalize("NFKC", text)).lower().replace("’", "'")
     return " ".join(re.sub(r"[^\w%']+", " ", text).split())
 
 

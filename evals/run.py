@@ -83,7 +83,9 @@ def read_answers(path: Path) -> dict[str, dict[str, Any]]:
     return answers
 
 
-def report(questions: list[Question], answers: dict[str, dict[str, Any]], corpus: Corpus, index: str) -> dict[str, Any]:
+def report(
+    questions: list[Question], answers: dict[str, dict[str, Any]], corpus: Corpus, index: str, model: str
+) -> dict[str, Any]:
     """The whole result: canonical, without clocks or paths; equal runs give equal bytes."""
     documents = {document.id: document for document in corpus.documents}
     scores: list[Score] = []
@@ -102,7 +104,7 @@ def report(questions: list[Question], answers: dict[str, dict[str, Any]], corpus
         "gold": gold_digest(questions),
         "corpus": corpus_digest(corpus.documents),
         "index": index,
-        "model": "quotes",
+        "model": model,
         "python": ".".join(platform.python_version_tuple()[:2]),
         "packages": {name: version(name) for name in PACKAGES},
         "splits": {

@@ -162,15 +162,6 @@ def child_environment(corpus: Path, index: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def dev_data() -> Path:
-    """The public sets that the project is measured on; they are not part of the checkout."""
-    folder = Path(os.environ.get("ASSISTANT_DEV_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no development data in {folder}; set ASSISTANT_DEV_DATA")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def assistant_command() -> list[str]:
     return [sys.executable, "-m", "assistant.cli"]
 

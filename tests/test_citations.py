@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.citations import MARKER, cite_quotes, displayed, lines_of, support
+from assistant.citations import cite_quotes, displayed, lines_of, support
 from assistant.corpus import lines_with_ends
-from assistant.nouns import Passage
+from assistant.nouns import MARKER, Passage
 from assistant.retrieval import retrieve
 from assistant.writing import Quote, quoting_writer
 

@@ -165,14 +165,14 @@ def test_a_torn_last_line_is_dropped(tmp_path):
 
 def test_a_report_holds_no_clock_and_no_path(repository):
     corpus = load_corpus(repository / "corpus")
-    result = report([question(evidence=[])], {"q": answer()}, corpus, "index")
+    result = report([question(evidence=[])], {"q": answer()}, corpus, "index", "quotes")
     assert str(repository) not in canonical(result) and "timings" not in canonical(result)
-    assert canonical(result) == canonical(report([question(evidence=[])], {"q": answer()}, corpus, "index"))
+    assert canonical(result) == canonical(report([question(evidence=[])], {"q": answer()}, corpus, "index", "quotes"))
 
 
 def test_an_error_is_neither_pass_nor_fail(repository):
     corpus = load_corpus(repository / "corpus")
-    result = report([question(evidence=[])], {"q": {"error": {"type": "Busy", "message": "x"}}}, corpus, "i")
+    result = report([question(evidence=[])], {"q": {"error": {"type": "Busy", "message": "x"}}}, corpus, "i", "quotes")
     assert result["errors"] and result["splits"] == {}
 
 

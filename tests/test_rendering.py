@@ -13,7 +13,6 @@ from markdown_it import MarkdownIt
 from assistant.nouns import Answer, Citation, Hit, Passage, Sentence
 from assistant.rendering import (
     PLAIN,
-    allowed_address,
     answer_json,
     clean,
     escape_markdown,
@@ -151,7 +150,7 @@ def test_markdown_of_a_sentence_renders_to_letters_emphasis_code_and_links_to_so
     assert shown.tags <= {"p", "strong", "em", "code", "a"}
     assert shown.attributes <= {"href"}
     assert "#source-1" in shown.links
-    assert all(re.match(r"#|https?://|[\w./-]*\Z", link) and not link.startswith("//") for link in shown.links)
+    assert all(re.fullmatch(r"#source-\d+", link) for link in shown.links)
     assert not invisible(shown.letters)
 
 
@@ -217,39 +216,6 @@ def test_a_link_is_shown_as_its_label():
     shown = page(markdown(answered("See [the **docs**](https://example.org/x)."), anchor))
     assert shown.links == ["#source-1"]
     assert shown.letters.strip() == "See the docs. [1]"
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["http://a.b/c?d=e#f", "HTTPS://a.b", "/a/b", "./a.md", "../a.md#b", "a.md", "a/b.md#c", "#top"],
-)
-def test_web_and_relative_addresses_are_allowed(address):
-    assert allowed_address(address) == address
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "javascript:alert(1)",
-        " JavaScript:alert(1)",
-        "javascript&colon;alert(1)",
-        "java\tscript:alert(1)",
-        "data:text/html,x",
-        "vbscript:x",
-        "file:///etc/passwd",
-        "mailto:a@b.c",
-        "//evil.example",
-        "///evil.example",
-        "/\\evil.example",
-        "\\\\evil.example",
-        'https://a.b/"onclick=x',
-        "https://a.b/ c",
-        "https://a.b/<x>",
-        "",
-    ],
-)
-def test_any_other_address_is_not(address):
-    assert allowed_address(address) is None
 
 
 # --- the panel

@@ -7,9 +7,10 @@ import pytest
 from conftest import child_environment, with_encoders
 
 from assistant.index import open_index
+from assistant.nouns import Passage
 from assistant.retrieval import retrieve
-from assistant.sentences import opens_with_reference
-from assistant.writing import LEAST, MOST, names, quoting_writer
+from assistant.sentences import opening_header, opens_with_reference
+from assistant.writing import LEAST, MOST, names_subject, quoting_writer
 
 QUESTIONS = (
     "Which should I use to run untrusted code?",
@@ -116,7 +117,7 @@ def test_a_lead_is_a_heading_above_the_quote(founding, encoder):
     ],
 )
 def test_whether_a_text_names_the_subject_of_its_heading(text, heading, expected):
-    assert names(text, heading) is expected
+    assert names_subject(text, heading) is expected
 
 
 def test_a_sentence_that_leans_on_the_one_before_brings_it_along(opened, encoder):
@@ -170,3 +171,18 @@ def test_the_same_question_gives_the_same_bytes_in_every_process(founding_home, 
         answers.append(json.loads(done.stdout))
         assert answers[-1].pop("timings_ms")
     assert json.dumps(answers[0]) == json.dumps(answers[1])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("lines", "header"),
+    [
+        (["| What | Start |", "|---|---|", "| VM | 30 s |"], "What | Start"),
+        (["| VM | 30 s |", "| Container | 1 s |"], ""),
+        (["Text.", "", "| What | Start |", "|---|---|"], ""),
+        (["| VM | 30 s |"], ""),
+    ],
+)
+def test_a_row_is_led_by_its_header_and_never_by_another_row(lines, header, end):
+    text = end.join(lines)
+    assert opening_header(Passage("a.md", "T", (), text, 0, len(text), 1, len(lines))) == header
