@@ -11,14 +11,16 @@ from typing import Any
 from assistant import build as building
 from assistant.build import Progress, Report
 from assistant.citations import cite_quotes
+from assistant.comparison import Comparison
 from assistant.corpus import Corpus, load_corpus
 from assistant.embedding import Encoder, open_encoder
 from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Decision, decide
-from assistant.index import LiveIndex, current
+from assistant.index import Index, LiveIndex, current
+from assistant.intents import parts
 from assistant.nouns import Answer, Hit, Turn
 from assistant.query import check_question, spell, standalone
-from assistant.retrieval import retrieve
+from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings
 from assistant.writing import quoting_writer
 
@@ -34,6 +36,7 @@ class Assistant:
     encoder: Encoder
     live: LiveIndex
     outdated: str | None = None  # a snapshot that another process is replacing
+    refuses: bool = True  # False only in the evals, to show what the gate is worth
 
     def ask(self, question: str, history: Sequence[Turn] = ()) -> Answer:
         """The finished answer: the last one that `stream` yields."""
@@ -48,9 +51,8 @@ class Assistant:
         with self.live.borrow() as index:
             clock = Clock()
             recent = history[-self.settings.history_turns :] if self.settings.history_turns else ()
-            query = spell(standalone(question, recent), index.vocabulary)
-            found = retrieve(index, self.encoder, query, self.settings.passages)
-            decision = decide(index, self.encoder, found)
+            query = self.standalone(index, question, recent)
+            founds, decision, notices = self._find(index, query)
             clock.mark("retrieve")
             answer = Answer(
                 id="",
@@ -60,19 +62,46 @@ class Assistant:
                 refused=not decision.answer,
                 answered_by="quotes",
                 index=index.id,
-                notices=(REBUILDING,) if index.id == self.outdated else (),
-                hits=found.hits,
+                notices=(*((REBUILDING,) if index.id == self.outdated else ()), *notices),
+                hits=shared(founds, self.settings.passages),
             )
             if decision.answer:
                 yield answer
-                quotes = list(quoting_writer(index, found))
+                quotes = list(quoting_writer(index, founds))
                 clock.mark("write")
-                cited = cite_quotes(quotes)
+                cited = cite_quotes(quotes, index.comparison)
                 answer = replace(answer, text=cited.text, sentences=cited.sentences, citations=cited.citations)
                 clock.mark("verify")
             if not answer.sentences:
                 answer = replace(answer, text=refusal(decision), refused=True)
             yield replace(answer, id=_answer_id(answer, history), timings_ms=clock.total())
+
+    def standalone(self, index: Index, question: str, history: Sequence[Turn]) -> str:
+        """What is searched for a question: made whole by its history, misspelt words put right."""
+        nothing = self.encoder.window.count("")
+        # A word that the model's own vocabulary holds in one piece is no typing error.
+        return spell(
+            standalone(question, history, index.comparison),
+            index.vocabulary,
+            lambda word: self.encoder.window.count(word) - nothing == 1,
+        )
+
+    def _find(self, index: Index, query: str) -> tuple[list[Found], Decision, tuple[str, ...]]:
+        """What is found for each question in the message, the decision to answer, and what is said beside.
+
+        Of two questions in one, those that the documents answer are answered; the others are named.
+        """
+        asked = whole_parts(query, index.comparison)
+        founds = [retrieve(index, self.encoder, part, self.settings.passages) for part in asked]
+        decisions = [decide(index, self.encoder, found) for found in founds]
+        if not self.refuses:
+            decisions = [replace(decision, answer=True) for decision in decisions]
+        answered = [found for found, decision in zip(founds, decisions, strict=True) if decision.answer]
+        best = max(decisions, key=lambda decision: decision.confidence)
+        if not answered or len(founds) == 1:
+            return founds, best, ()
+        unanswered = [part for part, decision in zip(asked, decisions, strict=True) if not decision.answer]
+        return answered, best, tuple(f"The documents do not answer: “{part}”" for part in unanswered)
 
     def search(self, query: str, count: int) -> tuple[Hit, ...]:
         """The `count` best passages for a query."""
@@ -82,6 +111,22 @@ class Assistant:
 
     def close(self) -> None:
         self.live.close()
+
+
+def whole_parts(query: str, comparison: Comparison) -> list[str]:
+    """The questions in a message, each made whole: a later one may lean on the first."""
+    first, *others = parts(query)
+    return [first, *(standalone(part, [Turn(first)], comparison) for part in others)]
+
+
+def shared(founds: Sequence[Found], count: int) -> tuple[Hit, ...]:
+    """The best hits of several searches, taken in turn, none twice; the first `count` where there is one search."""
+    taken: dict[str, Hit] = {}
+    for rank in range(count):
+        for found in founds:
+            for hit in found.hits[rank : rank + 1]:
+                taken.setdefault(hit.passage.id, hit)
+    return tuple(taken.values())
 
 
 def refusal(decision: Decision) -> str:

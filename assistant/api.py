@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from assistant.answering import Assistant, check_model, open_assistant
 from assistant.build import Progress
-from assistant.corpus import load_corpus
+from assistant.corpus import comparison_of, load_corpus
 from assistant.errors import AssistantError, Busy, UsageError
 from assistant.nouns import Answer, Turn
 from assistant.query import check_question, read_history
@@ -103,7 +103,7 @@ class Service:
 
 def create_app(service: Service) -> FastAPI:
     """The application; it answers `/healthz` at once and `/readyz` when questions are answered."""
-    app = FastAPI(title="Container and VM assistant", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Assistant", docs_url=None, redoc_url=None)
 
     @app.exception_handler(AssistantError)
     async def failed(request: Request, error: AssistantError) -> JSONResponse:
@@ -138,7 +138,7 @@ def create_app(service: Service) -> FastAPI:
         history = read_history(body.history)
         return answer_json(await run_in_threadpool(service.ask, body.question, history))
 
-    mounted = mount(app, service.stream, "/chat")
+    mounted = mount(app, service.stream, "/chat", comparison_of(service.settings.corpus))
     mounted.add_middleware(Guard, hosts=service.settings.allowed_hosts.split(","))
     return mounted  # type: ignore[no-any-return]
 

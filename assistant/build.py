@@ -28,7 +28,7 @@ from assistant.embedding import Encoder, Vectors
 from assistant.errors import IndexUnusable
 from assistant.index import FORMAT, KINDS, Index, current, sha256_of, write_collection
 from assistant.nouns import Passage
-from assistant.sentences import statements
+from assistant.sentences import aspects, statements
 from assistant.terms import terms, words
 
 _FILES = (
@@ -36,9 +36,13 @@ _FILES = (
     "statements.npy",
     "passage_vectors.npy",
     "statement_vectors.npy",
+    "aspect_vectors.npy",
     "text_keys.npy",
     "vocabulary.txt",
 )
+
+# In the order of `text_keys.npy`.
+_VECTORS = ("passage_vectors.npy", "statement_vectors.npy", "aspect_vectors.npy")
 
 # Chosen with the passage length and the fusion weights; see evals/LOG.md.
 BM25_K1, BM25_B = 1.2, 0.5
@@ -74,7 +78,10 @@ class Report:
 
 def snapshot_id(corpus: Corpus, weights: str, size: int) -> str:
     """The name of the snapshot these documents, this model and this splitter give."""
-    recipe = f"{FORMAT} {chunking.VERSION} {size} {BM25_K1} {BM25_B} {weights} {corpus_digest(corpus.documents)}"
+    compared = json.dumps(corpus.comparison.as_data(), sort_keys=True)
+    recipe = (
+        f"{FORMAT} {chunking.VERSION} {size} {BM25_K1} {BM25_B} {weights} {corpus_digest(corpus.documents)} {compared}"
+    )
     return hashlib.sha256(recipe.encode()).hexdigest()[:24]
 
 
@@ -140,6 +147,7 @@ def build(
         "model": encoder.name,
         "splitter": {"version": chunking.VERSION, "characters": size},
         "documents": {document.id: document.digest for document in corpus.documents},
+        "comparison": corpus.comparison.as_data(),
         "passages": len(cut.passages),
         "statements": len(cut.spans),
         **_write(folder, cut, vectors),
@@ -154,25 +162,26 @@ def build(
         raise
     _publish(home, name)
     new_passages = sum(key in fresh for key in cut.keys[: len(cut.passages)])
-    new_statements = sum(key in fresh for key in cut.keys[len(cut.passages) :])
+    new_statements = sum(key in fresh for key in cut.keys[len(cut.passages) :][: len(cut.spans)])
     return _report(name, manifest, differences, new_passages, new_statements, built=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """What is indexed, in order: passages, their statements' spans, and what is embedded of both."""
+    """What is indexed, in order: passages, their statements' spans, and what is embedded of all."""
 
     passages: list[Passage]
-    spans: list[tuple[int, int, int, int]]  # row of the passage, start, end, kind
-    texts: list[str]  # of the passages, then of the statements
+    spans: list[tuple[int, int, int, int, int]]  # row of the passage, start, end, kind, its first aspect
+    texts: list[str]  # of the passages, then of the statements, then of the statements' aspects
     keys: list[bytes]  # the digests of the texts
 
 
 def _cut(corpus: Corpus, encoder: Encoder, size: int) -> _Cut:
     passages: list[Passage] = []
     texts: list[str] = []
-    spans: list[tuple[int, int, int, int]] = []
+    spans: list[tuple[int, int, int, int, int]] = []
     statement_texts: list[str] = []
+    aspect_texts: list[str] = []
     for document in corpus.documents:
         structure = layout(document)
         for passage in chunking.split(document, size, encoder.window, structure):
@@ -182,13 +191,15 @@ def _cut(corpus: Corpus, encoder: Encoder, size: int) -> _Cut:
                     f"The passage {passage.id} does not fit the window of {encoder.name}; this is a defect."
                 )
             for statement in statements(passage, structure.code):
-                spans.append((len(passages), statement.start, statement.end, KINDS.index(statement.kind)))
+                kind = KINDS.index(statement.kind)
+                spans.append((len(passages), statement.start, statement.end, kind, len(aspect_texts)))
                 statement_texts.append(statement.text)
+                aspect_texts += aspects(statement.text, corpus.comparison)
             passages.append(passage)
             texts.append(text)
     if not passages:
         raise IndexUnusable("The documents hold nothing but headings; there is nothing to index.")
-    texts += statement_texts
+    texts += statement_texts + aspect_texts
     return _Cut(passages, spans, texts, [_key(text) for text in texts])
 
 
@@ -209,9 +220,11 @@ def _write(folder: Path, cut: _Cut, vectors: Vectors) -> dict[str, Any]:
     with (folder / "passages.jsonl").open("w", encoding="utf-8") as file:
         for passage in cut.passages:
             file.write(json.dumps(asdict(passage)) + "\n")
-    np.save(folder / "statements.npy", np.array(cut.spans, dtype=np.int64).reshape(len(cut.spans), 4))
+    np.save(folder / "statements.npy", np.array(cut.spans, dtype=np.int64).reshape(len(cut.spans), 5))
     np.save(folder / "passage_vectors.npy", vectors[:count])
-    np.save(folder / "statement_vectors.npy", vectors[count:])
+    ends = count + len(cut.spans)
+    np.save(folder / "statement_vectors.npy", vectors[count:ends])
+    np.save(folder / "aspect_vectors.npy", vectors[ends:])
     np.save(folder / "text_keys.npy", np.array(cut.keys, dtype="S32"))
     vocabulary = sorted({word for text in cut.texts[:count] for word in words(text) if word.isalpha()})
     (folder / "vocabulary.txt").write_text("\n".join(vocabulary), "utf-8")
@@ -254,7 +267,7 @@ def _known_vectors(home: Path, weights: str) -> dict[bytes, Vectors]:
                 if sha256_of(manifest.parent / name) != entry["sha256"]:
                     raise ValueError(f"{name} is damaged")
             keys = np.load(manifest.parent / "text_keys.npy")
-            parts = [np.load(manifest.parent / part) for part in ("passage_vectors.npy", "statement_vectors.npy")]
+            parts = [np.load(manifest.parent / part) for part in _VECTORS]
             known.update(zip(keys.tolist(), np.concatenate(parts), strict=True))
     return known
 

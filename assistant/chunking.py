@@ -14,7 +14,7 @@ from assistant.corpus import LINE_BREAK, heading_text, markdown_parser
 from assistant.nouns import Document, Passage
 from assistant.sentences import is_delimiter_row, sentence_spans
 
-VERSION = 1  # a snapshot built by another version is built again
+VERSION = 2  # a snapshot built by another version is built again
 
 _NO_LIMIT = 1_000_000
 

@@ -1,14 +1,17 @@
 """What was said -> Sentences and Citations, each checked against the document's own characters."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from assistant.comparison import NOTHING, Comparison
 from assistant.corpus import LINE_BREAK
 from assistant.nouns import MARKER, Citation, Passage, Sentence, Support
 from assistant.sentences import opening_header
 from assistant.writing import Quote
 
+# What the cell of a side says where the documents hold nothing on it.
+SILENT = "The documents say nothing on this."
 # An even number of backslashes leaves the bracket unescaped.
 _LITERAL = re.compile(r"(?<!\\)((?:\\\\)*)\[(?=\d+\])")
 # A line break inside a quote, with the block-quote marks and the indentation of the next line.
@@ -24,25 +27,51 @@ class Cited:
     citations: tuple[Citation, ...]
 
 
-def cite_quotes(quotes: Iterable[Quote]) -> Cited:
-    """One sentence a quote, each followed by its number; a span that is quoted twice keeps one number."""
+def cite_quotes(quotes: Iterable[Quote], comparison: Comparison = NOTHING) -> Cited:
+    """One sentence a quote, each followed by its number; a span that is quoted twice keeps one number.
+
+    Quotes that fill cells come as a table of one row, one column a side; a side without a quote says so.
+    """
+    quotes = list(quotes)
     text = ""
     sentences: list[Sentence] = []
     citations: dict[tuple[str, int, int], Citation] = {}
-    for quote in quotes:
+
+    def say(quote: Quote, shown: Callable[[str], str] = str) -> None:
+        nonlocal text
         key = (quote.passage.id, quote.start, quote.end)
-        citation = citations.setdefault(key, _citation(len(citations) + 1, quote))
+        citation = citations.setdefault(key, quote_citation(len(citations) + 1, quote))
         lead = f"{displayed(quote.lead)}: " if quote.lead else ""
-        said = f"{lead}{displayed(quote.text)} [{citation.number}]"
-        text += "\n\n" if text else ""
+        said = shown(f"{lead}{displayed(quote.text)} [{citation.number}]")
         sentences.append(Sentence(said, len(text), len(text) + len(said), (citation.number,), support(said, citation)))
         text += said
+
+    for quote in quotes:
+        if quote.cell is None:
+            text += "\n\n" if text else ""
+            say(quote)
+    cells = {quote.cell: quote for quote in quotes if quote.cell is not None}
+    if cells:
+        text += "\n\n" if text else ""
+        names = [_in_cell(side.name) for side in comparison.sides]
+        text += f"| {' | '.join(names)} |\n| {' | '.join('---' for _ in names)} |\n|"
+        for side in range(len(names)):
+            text += " "
+            if side in cells:
+                say(cells[side], _in_cell)
+            else:
+                text += SILENT
+            text += " |"
     return Cited(text, tuple(sentences), tuple(citations.values()))
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
 def displayed(quote: str) -> str:
     """A quote on one line, with a literal "[7]" escaped so that it is not taken for a citation."""
-    return _LITERAL.sub(r"\1\\[", _WRAP.sub(" ", quote)).strip()
+    return _LITERAL.sub(r"\1\[", _WRAP.sub(" ", quote)).strip()
 
 
 def support(said: str, citation: Citation) -> Support:
@@ -55,9 +84,10 @@ def support(said: str, citation: Citation) -> Support:
     if actual != citation.quote:
         return "unsupported"
     bare = MARKER.sub("", said).strip()
-    if not bare.endswith(displayed(actual)):
+    quoted = next((shown for shown in (displayed(actual), _in_cell(displayed(actual))) if bare.endswith(shown)), None)
+    if quoted is None:
         return "unsupported"
-    lead = bare.removesuffix(displayed(actual)).strip()
+    lead = bare.removesuffix(quoted).strip()
     above = {f"{displayed(text)}:" for text in (*passage.section, opening_header(passage))}
     return "supported" if not lead or lead in above else "weak"
 
@@ -69,6 +99,7 @@ def lines_of(passage: Passage, start: int, end: int) -> tuple[int, int]:
     return first, first + len(LINE_BREAK.findall(passage.text, low, high))
 
 
-def _citation(number: int, quote: Quote) -> Citation:
+def quote_citation(number: int, quote: Quote) -> Citation:
+    """The citation of a quote's exact span."""
     line_start, line_end = lines_of(quote.passage, quote.start, quote.end)
     return Citation(number, quote.passage, quote.text, quote.start, quote.end, line_start, line_end)

@@ -13,6 +13,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from assistant.comparison import FILE, NOTHING, Comparison, read_comparison
 from assistant.errors import CorpusError
 from assistant.nouns import Document
 
@@ -38,11 +39,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The documents below a folder in order of id, the files that failed, and how many others were skipped."""
+    """The documents below a folder in order of id, the files that failed, how many others were skipped, and
+    the two sides that the documents compare.
+    """
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
     skipped: int
+    comparison: Comparison = NOTHING
 
 
 def load_corpus(folder: Path) -> Corpus:
@@ -55,8 +59,15 @@ def load_corpus(folder: Path) -> Corpus:
     documents: dict[str, Document] = {}
     problems: list[Problem] = []
     skipped = 0
+    comparison = NOTHING
     for path in _files(folder, problems):
         document_id = _document_id(path, folder)
+        if document_id == FILE:
+            try:
+                comparison = _comparison(path)
+            except CorpusError as error:
+                problems.append(Problem(document_id, str(error)))
+            continue
         if path.suffix.lower() not in SUFFIXES and not (path.is_symlink() and path.is_dir()):
             skipped += 1
             continue
@@ -73,7 +84,22 @@ def load_corpus(folder: Path) -> Corpus:
         named = f" ({problems[0]})" if problems else ""
         raise CorpusError(f"The corpus folder {str(folder)!r} holds no readable .md or .txt document{named}.")
     ordered = tuple(documents[document_id] for document_id in sorted(documents))
-    return Corpus(ordered, tuple(sorted(problems, key=lambda problem: problem.document_id)), skipped)
+    return Corpus(ordered, tuple(sorted(problems, key=lambda problem: problem.document_id)), skipped, comparison)
+
+
+def comparison_of(folder: Path) -> Comparison:
+    """What the documents below a folder compare; nothing where no file says so, or it cannot be read."""
+    try:
+        return _comparison(folder / FILE)
+    except CorpusError:
+        return NOTHING
+
+
+def _comparison(path: Path) -> Comparison:
+    try:
+        return read_comparison(yaml.safe_load(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise CorpusError(f"it does not say what is compared ({' '.join(str(error).split())})") from error
 
 
 def read_document(path: Path, folder: Path) -> Document:

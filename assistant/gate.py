@@ -13,7 +13,7 @@ from pathlib import Path
 
 from assistant.embedding import Encoder
 from assistant.index import Index
-from assistant.intents import asked_kinds, implies_sides
+from assistant.intents import asked_kinds, implies_sides, is_choice
 from assistant.nouns import Passage
 from assistant.retrieval import Found
 from assistant.terms import STOP_WORDS, stem, terms, words
@@ -34,10 +34,11 @@ class Signals:
 
     statement_cosine: float  # of the best statement among the hits
     passage_cosine: float  # of the best passage
+    aspect_cosine: float  # of what the question is about to what the best statement is about
     lexical: float  # the best BM25 score over the most that the question's terms could give
     strangers: float  # names, numbers and product words that the best hits lack, n of them as 1 - 1/(1+n)
     wrong_kind: float  # 1 where the question asks for a price, a date, a command … and the best hits hold none
-    implied: float  # 1 where it is about the two sides of these documents without naming one ("which one")
+    sides: float  # 1 where it asks to choose between the two sides, or is about both without naming one
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,22 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
     total = sum(idf(index, term) for term in set(terms(found.query))) or 1.0
     near = _near_terms(found)
     text = "\n".join(hit.passage.text for hit in found.hits[:NEAR])
-    unknown = {word.lower() for word in names(found.query) if stem(word.lower()) not in near}
-    unknown.update(word for word in product_words(index, encoder, found.query))
+    # The sides are known, and the numbers of a situation are not what a choice asks for.
+    told = index.comparison.neutral(found.query)
+    asked = [name for name in names(told) if not (name[0].isdigit() and is_choice(found.query, index.comparison))]
+    unknown = {word.lower() for word in asked if stem(word.lower()) not in near}
+    unknown.update(product_words(index, encoder, told))
     return Signals(
         statement_cosine=max(0.0, *(float(cosines.max(initial=0.0)) for cosines in found.statement_cosines)),
         passage_cosine=max(0.0, *found.cosines),
+        aspect_cosine=max(0.0, *(float(cosines.max(initial=0.0)) for cosines in found.aspect_cosines)),
         lexical=min(1.0, max(found.lexical) / total),
         strangers=1 - 1 / (1 + len(unknown)),
         wrong_kind=float(any(not kind.holds.search(text) for kind in asked_kinds(found.query))),
-        implied=float(implies_sides(found.query)),
+        sides=float(
+            implies_sides(found.query, index.comparison)
+            or (is_choice(found.query, index.comparison) and any(index.comparison.named(found.query)))
+        ),
     )
 
 

@@ -26,12 +26,13 @@ from chromadb.config import Settings as ChromaSettings
 from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 
+from assistant.comparison import Comparison, read_comparison
 from assistant.embedding import Vectors
 from assistant.errors import IndexUnusable
 from assistant.nouns import Kind, Passage, Statement
 from assistant.terms import terms
 
-FORMAT = 1
+FORMAT = 2
 COLLECTION = "passages"
 SELF_QUERIES = 32
 KINDS: tuple[Kind, ...] = ("sentence", "item", "row")
@@ -52,10 +53,12 @@ class Index:
                 fcntl.flock(self._lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 self.manifest: dict[str, Any] = json.loads(self._lease.read())
                 self._check_files()
+                self.comparison: Comparison = read_comparison(self.manifest["comparison"])
                 self.passages = _load_passages(self.folder / "passages.jsonl")
                 self._rows = {passage.id: row for row, passage in enumerate(self.passages)}
                 self.passage_vectors: Vectors = np.load(self.folder / "passage_vectors.npy", mmap_mode="r")
                 self.statement_vectors: Vectors = np.load(self.folder / "statement_vectors.npy", mmap_mode="r")
+                self.aspect_vectors: Vectors = np.load(self.folder / "aspect_vectors.npy", mmap_mode="r")
                 self._statements: NDArray[np.int64] = np.load(self.folder / "statements.npy")
                 self._first_statement = np.searchsorted(self._statements[:, 0], np.arange(len(self.passages) + 1))
                 self._bm25 = bm25s.BM25.load(str(self.folder / "bm25"), mmap=True, show_progress=False)
@@ -116,7 +119,7 @@ class Index:
         """The statements of a passage in order."""
         passage = self.passages[row]
         found = []
-        for _, start, end, kind in self._statements[self._first_statement[row] : self._first_statement[row + 1]]:
+        for _, start, end, kind, _ in self._statements[self._first_statement[row] : self._first_statement[row + 1]]:
             text = passage.text[start - passage.start : end - passage.start]
             found.append(Statement(KINDS[kind], text, int(start), int(end)))
         return found
@@ -128,6 +131,16 @@ class Index:
     def statement_cosines(self, vector: Vectors, row: int) -> Scores:
         """The cosine of a query vector to each statement of a passage."""
         return np.asarray(self.vectors_of_statements(row) @ vector, dtype=np.float64)
+
+    def aspect_cosines(self, vector: Vectors, row: int) -> Scores:
+        """The cosine of a query vector to the nearest aspect of each statement of a passage."""
+        low, high = self._first_statement[row], self._first_statement[row + 1]
+        if low == high:
+            return np.zeros(0)
+        starts = self._statements[low:high, 4]
+        end = self._statements[high, 4] if high < len(self._statements) else len(self.aspect_vectors)
+        cosines = np.asarray(self.aspect_vectors[starts[0] : end] @ vector, dtype=np.float64)
+        return np.maximum.reduceat(cosines, starts - starts[0])
 
     def check(self) -> None:
         """Raises IndexUnusable unless the halves agree and passages find themselves."""

@@ -3,20 +3,66 @@
 import re
 from dataclasses import dataclass
 
-from assistant.query import sides
+from assistant.comparison import Comparison
+from assistant.terms import terms
 
+# Phrases that ask for a choice; what else a question says is the situation.
+_USE = r"(?:use|choose|pick|take|run|go|recommend|suggest|select|prefer|adopt|buy|opt|put|host|deploy|build|move|rely|install|settle|advise)"
 _CHOICE = re.compile(
-    r"\bwhich (?:one|of (?:the two|them|these|those)|technology|option|approach|is (?:better|best|right)|fits|should)\b"
-    r"|\b(?:what|which)\b.{0,20}\b(?:should|do|would|could|to|shall)(?: (?:i|we|you))? (?:use|choose|pick|take|run)\b"
-    r"|\bshould (?:i|we)\b|\bdo (?:i|we) (?:need|want)\b|\bwe need\b|\bwinner\b|\b(?:our|the|my) (?:choice|decision)\b"
-    r"|\bbetter off\b|\bsuit(?:s|ed|able)?\b|\b(?:containers?|docker|vms?|virtual machines?),? or (?:(?:a|an|in) )?(?:containers?|docker|vms?|virtual machines?)\b",
+    r"\bwhich (?:one|of (?:the two|them|these|those|both)|technology|option|approach|solution|way|is (?:better|best|right)|fits|suits|should|would|do|to|side|kind|type)\b"
+    rf"|\b(?:what|which|where)\b.{{0,25}}\b(?:should|do|does|would|could|can|to|shall)(?: (?:i|we|you|they|one|people|it))?(?: \w+)? {_USE}\b(?: (?:for|with|on|to)\b)?(?: it\b)?(?: (?:on|in|to)\b)?"
+    rf"|\bwould (?:you|it be (?:wise|better))(?: rather| to)? {_USE}?\b|\b(?:can|could) (?:we|i) settle on\b"
+    r"|\bshould (?:i|we|they|it|this|that|my|our|the|a|an|one)\b|\bdo (?:i|we) (?:need|want)\b"
+    r"|\bwinner\b|\b(?:our|the|my|your) (?:choice|decision|pick|recommendation|advice)\b"
+    r"|\bbetter (?:off|choice|option|fit|suited|with|for|to use)\b|\b(?:is it better|does it make sense) to (?:go|use|run|take)(?: (?:with|for))?\b"
+    r"|\bsuit(?:s|ed|able)?\b|\b(?:good|right|best) (?:choice|fit|option|idea|tool)\b"
+    r"|\b(?:recommend\w*|advise|advice|your take|go (?:for|with))\b|\bwhat (?:fits|suits) (?:better|best|us|me)\b|\bwhere to (?:put|run|host|keep) it\b",
     re.IGNORECASE,
+)
+# A need, told without a question.
+_NEED = re.compile(
+    r"\W*(?:we|i|our|my)\b.{0,80}\b(?:need|needs|want|wants|must|have to|has to|require|requires)\b", re.IGNORECASE
+)
+_EITHER = re.compile(
+    r"\W*\bor\b(?:\s+(?:rather|better|just|in|on|for|a|an|the|use|with|plain|do))*\s*|\s*\?\s*", re.IGNORECASE
 )
 _COMPARISON = re.compile(
-    r"\b(?:compar\w+|difference|differ|differs|versus|vs\.?|against|as opposed to|than|pros and cons|contrast\w*|both|the two)\b",
+    r"\b(?:compar\w+|differences?|differ|differs|different|differently|distinguish\w*|distinction|versus|vs\.?|against|as opposed to|relative to|than|pros and cons"
+    r"|contrast\w*|trade-?offs?|side by side|respective(?:ly)?|in common|each of (?:them|the two)|both|the two|neither)\b",
     re.IGNORECASE,
 )
-_BOTH = re.compile(r"\b(?:both|the two|neither|either|two technologies)\b", re.IGNORECASE)
+# How a question dresses what it asks about; none of it tells one statement from another.
+_FRAME = re.compile(
+    r"\b(?:compar(?:e|ing|ison)|compared (?:to|with)|differences?|differ(?:s|ent|ently)?|versus|vs|as opposed to|in contrast(?: to| with)?"
+    r"|contrast(?:ed)?(?: with)?|set against|side by side|respectively|regarding|with (?:respect|regard) to|when it comes to|in terms of"
+    r"|both|the two|of these|please|tell me|explain(?: me)?|i (?:would|'d) like to know|main|between)\b",
+    re.IGNORECASE,
+)
+# What a choice without any circumstances asks for.
+OPEN_CHOICE = "what the decision should be based on"
+_IDLE = frozenset(
+    terms("good better best right just one us me our company team project need needs general simply always")
+)
+_CLAUSE = re.compile(r"(?<=[.?!;])\s+|,\s+(?=which|what|so|should|or)")
+_PART = re.compile(
+    r"(?<=\?)\s+(?:(?:and|also|on another note|second(?:ly)?|plus|then)\b[\s,:]*)*"
+    r"|[,;]?\s+(?:and|but)\s+(?:also\s+)?(?=(?:(?:for|on|in|to|by|with|of)\s+)?(?:what|how|why|which|where|when|who|whose|is|are|does|do|can|should)\b)"
+    r"|[.;]\s+(?:also|second(?:ly)?|on another note|besides|then)\b[\s,:]*|\s+/\s+(?=(?:as\s+)?(?:what|how|why|which|where|when|who)\b)"
+    r"|,?\s+and also\s+(?=(?:what|how|why|which|where|when|who)\b)",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"\b(?:what|how|why|which|where|when|who|whose|is|are|does|do|can|could|should|will|would|has|have|tell|explain|name|list)\b",
+    re.IGNORECASE,
+)
+_BOTH = re.compile(r"\b(?:both|the two|neither|either|two (?:technologies|approaches|options))\b", re.IGNORECASE)
+_YES_NO = re.compile(
+    r"\W*(?:(?:so|and|but|then|ok(?:ay)?|well|hi|hello|please|tell me|quick question)\b[\s,:]*)*"
+    r"(?:(?:is|are|was|were|do|does|did|can|could|will|would|has|have|should|must|may|might)(?:n't)?|isn't|aren't|can't|cannot|won't)\s"
+    r"|.*,\s*(?:right|correct|true|yes|no|is(?:n't)? (?:it|that)(?: (?:right|true|correct|so))?|are(?:n't)? they|do(?:n't)? they|does(?:n't)? it|can(?:'t)? (?:i|we|it|they))\s*\?*\s*$"
+    r"|.*\b(?:is it (?:true|correct|right) that|true or false|yes or no)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 _UNITS = (
     r"(?:milliseconds?|microseconds?|seconds?|minutes?|hours?|days?|ms|percent(?:age)?|%|[kmgt]i?b|megabytes?|gigabytes?|terabytes?"
@@ -62,7 +108,7 @@ KINDS = (
     ),
     _kind(
         "a command or setting",
-        r"\b(?:which|what|the|exact|give me|show me|write|need)\b.{0,40}\b(?:commands?|flags?|command[- ]line|cli|syntax|config(?:uration)? file|dockerfile|yaml|"
+        r"\b(?:which|what|the|exact|give me|show me|write|need)\b.{0,40}\b(?:commands?|flags?|command[- ]line|cli|syntax|config(?:uration)? file|\w+file|yaml|"
         r"environment variable|api call|port number|script)\b",
         r"`[^`]+`|^ {0,3}(?:```|~~~)|^(?: {4}|\t)\S",
     ),
@@ -87,16 +133,68 @@ def asked_kinds(question: str) -> tuple[Kind, ...]:
     return tuple(kind for kind in KINDS if kind.asks.search(question))
 
 
-def is_choice(question: str) -> bool:
-    """Whether a question asks which side to take ("Should I …", "Docker or a VM?")."""
-    return _CHOICE.search(question) is not None
+def is_choice(question: str, comparison: Comparison) -> bool:
+    """Whether a question asks which side to take ("Should I …", "this or that?")."""
+    if _CHOICE.search(question) or (comparison.sides and "?" not in question and _NEED.match(question)):
+        return True
+    # "Containers or a VM?": the two sides with nothing but "or" and small words between them.
+    places = [match for side in range(len(comparison.sides)) if (match := comparison.search(side, question))]
+    if len(places) < 2:
+        return False
+    first, second = sorted(places, key=lambda match: match.start())
+    return _EITHER.fullmatch(question[first.end() : second.start()]) is not None
 
 
 def is_comparison(question: str) -> bool:
-    """Whether a question asks how the two sides differ."""
+    """Whether a question asks how two things differ."""
     return _COMPARISON.search(question) is not None
 
 
-def implies_sides(question: str) -> bool:
+def is_yes_no(question: str) -> bool:
+    """Whether a question can be answered with yes or no."""
+    return _YES_NO.match(question) is not None
+
+
+def implies_sides(question: str, comparison: Comparison) -> bool:
     """Whether a question is about the two sides without naming either ("which one", "both")."""
-    return not any(sides(question)) and (is_choice(question) or _BOTH.search(question) is not None)
+    if not comparison.sides or any(comparison.named(question)):
+        return False
+    return is_choice(question, comparison) or _BOTH.search(question) is not None
+
+
+def aspect(question: str, comparison: Comparison) -> str:
+    """What a question is about, whichever side is meant: without the names of the sides and the words around it.
+
+    "What is the difference in startup between X and Y?" and "Which one should I take for a quick startup?"
+    are both about startup. A question that is nothing but frame comes back as it is.
+    """
+    bare = comparison.neutral(question)
+    clauses = [
+        clause
+        for clause in _CLAUSE.split(bare)
+        if not (_CHOICE.search(clause) and len(set(terms(_CHOICE.sub(" ", clause)))) <= 2)
+    ]
+    text = " ".join(clauses) or bare
+    for frame in (_CHOICE, _FRAME):
+        without = " ".join(frame.sub(" ", text).split())
+        if len(set(terms(without))) >= (2 if frame is _CHOICE else 1):
+            text = without
+    if is_choice(question, comparison) and len(set(terms(_FRAME.sub(" ", _CHOICE.sub(" ", bare)))) - _IDLE) == 0:
+        return OPEN_CHOICE
+    return text if terms(text) else question
+
+
+def parts(question: str) -> tuple[str, ...]:
+    """The questions in one message, each of which asks for something of its own; one for most messages."""
+    found: list[str] = []
+    for piece in _PART.split(question):
+        piece = piece.strip()
+        if found and not _both_ask(found[-1], piece):
+            found[-1] = f"{found[-1]} {piece}"
+        else:
+            found.append(piece)
+    return tuple(found)
+
+
+def _both_ask(before: str, after: str) -> bool:
+    return all(_ASKS.search(piece) and len(set(terms(piece))) > 1 for piece in (before, after))

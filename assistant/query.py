@@ -1,26 +1,56 @@
 """Question + history -> the standalone query that is searched, gated and shown."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from assistant.comparison import NOTHING, Comparison
 from assistant.errors import UsageError
 from assistant.nouns import Turn
 from assistant.terms import STOP_WORDS, stem, terms, words
 
-# The two sides that this assistant's documents compare; a follow-up that names one drops the other.
-SIDES: tuple[re.Pattern[str], re.Pattern[str]] = (
-    re.compile(r"\b(?:containers?|docker|containeri[sz]ed|containeri[sz]ation)\b", re.IGNORECASE),
-    re.compile(r"\b(?:vms?|virtual machines?|hypervisors?|virtual-machine|microvms?)\b", re.IGNORECASE),
-)
-
-_LEANS_BACK = re.compile(
-    r"\b(?:it|its|they|their|them|theirs|this|that|these|those|ones?|former|latter|both|either|neither|"
-    r"(?<!each )others?|same|he|she|his|her|instead|else)\b",
+# Words that lean on what was said before. "This page", "the same host" and "is it safe to …" do not.
+_PRONOUN = re.compile(
+    r"\b(?:they|them|theirs?|these|those|its?|he|she|his|her)\b"
+    r"(?!\s+(?:(?:generally|really|still|even|ever|ok(?:ay)?|a good idea|good|bad|better|best|possible|true|safe|enough|worth|wise|easier|harder|correct|"
+    r"right|advisable|necessary|common|who)\b.{0,12}\b(?:to|that|if|for|when|practice|in)\b|possible\b|true\b|who\b))",
     re.IGNORECASE,
 )
-_CONTINUES = re.compile(r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|really)\b", re.IGNORECASE)
+_POINTER = re.compile(
+    r"\b(?:this|that)\b(?=\s*(?:[?.!,;]|$|is\b|was\b|so\b|too\b|one\b|means?\b|makes?\b|would\b|does\b|happens?\b|thing\b|case\b|way\b|risky\b|be\b|work\b|good\b|bad\b|for\b|the\b|a\b|it\b))"
+    r"|^\W*(?:is|isn't|was|does|doesn't|would|could|can|will|why|how|and|so|but)\b[\w' ]{0,12}\b(?:this|that)\b"
+    r"|\b(?:the )?(?:former|latter)\b|\bthe (?:others?|rest)\b(?! \w+ing\b)|\bthe (?:first|second|same|other) ones?\b|\binstead\s*\W*$|\b(?:what|anything|who|where) else\b"
+    r"|\bsame (?:question|thing|for|with)\b|\bthe rest of (?:it|them)\b|\bthe other\s*[?.!]*$",
+    re.IGNORECASE,
+)
+_POSSESSIVE = {"their", "theirs", "its", "his", "her"}
+_CONTINUES = re.compile(
+    r"\s*(?:and|but|or|so|what about|how about|what if|also|then|ok|okay|really|same for|why not|and what about)\b[\s,:]*",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"\s*(?:(?:no|nope|sorry|oops|wait|pardon|my mistake|i mean|actually)\b[\s,.!:;-]*)*"
+    r"(?:(?:what )?i (?:meant|mean|wanted to ask|was asking about|am asking about)|i'm asking about|i was talking about|make that|rather|not that one)\b[\s,:]*"
+    r"|\s*(?:no|nope|sorry|oops|wait)\b[\s,.!:;-]+(?=\S)",
+    re.IGNORECASE,
+)
+_LEAVES = re.compile(
+    r"\s*(?:(?:ok(?:ay)?|thanks?(?: you)?|great|now)\b[\s,.!]*)*(?:(?:a |on (?:to )?a |to )?(?:different|new|another|other|separate|unrelated) (?:topic|question|subject|thing|matter)"
+    r"|something (?:else|different)(?: entirely)?|changing (?:the )?(?:topic|subject)|by the way|btw|unrelated)\b[\s,.:;-]*",
+    re.IGNORECASE,
+)
+_REJECTED = re.compile(r"\bnot (?:the |about |on )?((?:[\w-]+)(?: [\w-]+)?)", re.IGNORECASE)
+_OTHER = re.compile(
+    r"\b(?:the )?other (?:ones?|two|option|technology|approach|side|kind)?\b|\bthe (?:other|alternative)\b",
+    re.IGNORECASE,
+)
+_PLACES = re.compile(
+    r"\s*(?:and|but|so|or)?\s*(?:on|in|with|without|for|when|if|during|under|after|before|at|as|to)\b", re.IGNORECASE
+)
+_COMPARED = re.compile(r"\b(?:compar\w+|differen\w+|differs?|versus|vs|than)\b", re.IGNORECASE)
 _FEW_TERMS = 2
+# Words of a follow-up that say nothing of their own.
+_NO_CONTENT = frozenset(terms("one ones question answer case other others rest sure right meant sorry"))
 MAX_QUESTION = 2000
 
 
@@ -54,54 +84,132 @@ def read_history(turns: Any) -> list[Turn]:
     return read
 
 
-def sides(text: str) -> tuple[bool, bool]:
-    """Whether a text names containers, and whether it names virtual machines."""
-    return bool(SIDES[0].search(text)), bool(SIDES[1].search(text))
+def needs_history(question: str, comparison: Comparison = NOTHING) -> bool:
+    """Whether a question can hardly be understood alone: a reference, an ellipsis, or next to no content."""
+    if _LEAVES.match(question):
+        return False
+    if _CORRECTS.match(question) or len(set(terms(question))) <= _FEW_TERMS:
+        return True
+    if _POINTER.search(question) and not _inside(question, comparison):
+        return True
+    pronoun = _PRONOUN.search(question)
+    if pronoun and not _explained(question[: pronoun.start()], comparison):
+        return True
+    return bool(_CONTINUES.match(question)) and len(set(terms(question))) <= 2 * _FEW_TERMS
 
 
-def needs_history(question: str) -> bool:
-    """Whether a question can hardly be understood alone: a pronoun, an ellipsis, or next to no content."""
-    return (
-        bool(_CONTINUES.match(question))
-        or bool(_LEANS_BACK.search(question))
-        or len(set(terms(question))) <= _FEW_TERMS
-    )
+def standalone(question: str, history: Sequence[Turn], comparison: Comparison = NOTHING) -> str:
+    """The question itself, or, where it leans on the conversation, one that says what it leaves out.
 
-
-def standalone(question: str, history: Sequence[Turn]) -> str:
-    """The question itself, or, where it leans on the conversation, with the words it leaves out.
-
-    The words come from the question before (and from the one before that, where that one leaned back too).
-    A side that the new question replaces ("And VMs?" after a question on containers) is left out.
+    What is left out comes from the question before, made whole itself, and, for a pronoun, from its answer.
+    "And VMs?" asks the question before of the other side; "it" and "they" become the side spoken of; a new
+    aspect replaces the former one and keeps its side; whatever else leans back gets the earlier words.
     """
-    if not history or not needs_history(question):
+    if left := _LEAVES.match(question):
+        return question[left.end() :].strip() or question
+    if not history or not needs_history(question, comparison):
         return question
-    earlier = history[-1].question
-    if len(history) > 1 and needs_history(earlier):
-        earlier = f"{history[-2].question} {earlier}"
-    named = sides(question)
-    for side in (0, 1):
-        if named[side] and not named[1 - side]:
-            earlier = SIDES[1 - side].sub(" ", earlier)
-    present = set(terms(question))
+    before = standalone(history[-1].question, history[:-1], comparison)
+    asked = question
+    rejected: set[str] = set()
+    if correction := _CORRECTS.match(question):
+        asked = question[correction.end() :].strip() or question
+        for match in _REJECTED.finditer(asked):
+            rejected.update(terms(match.group(1)))
+        asked = _REJECTED.sub(" ", asked).strip(" ,.;") or asked
+    asked, resolved = _resolved(asked, history[-1], before, comparison)
+    side = comparison.only(asked)
+    bare = len(_beside(asked, comparison)) == 0
+    if side is not None and bare and comparison.only(before) == 1 - side:
+        named = comparison.search(side, asked)
+        assert named is not None
+        return comparison.replaced(1 - side, before, named.group())
+    if correction and rejected and side is None:
+        kept = " ".join(word for word in before.split() if not set(terms(word)) & rejected)
+        return f"{kept} ({asked})" if kept else asked
+    return _with_words(asked, before, rejected, resolved, comparison)
+
+
+def _with_words(asked: str, before: str, rejected: set[str], resolved: bool, comparison: Comparison) -> str:
+    """A question followed, in brackets, by the words of the one before that it needs."""
+    side = comparison.only(asked)
+    if side is not None:
+        before = comparison.without(1 - side, before)
+    content = _beside(asked, comparison)
+    new_aspect = bool(_CONTINUES.match(asked) or _CORRECTS.match(asked) or rejected) and not _PLACES.match(
+        _CONTINUES.sub("", asked, count=1)
+    )
+    if comparison.sides and content and (resolved or (new_aspect and any(comparison.named(before)))):
+        # The aspect is new: of the question before, only what it was about stays.
+        before = " ".join(
+            match.group()
+            for match in [*(comparison.search(number, before) for number in (0, 1)), _COMPARED.search(before)]
+            if match
+        )
+        if resolved:
+            before = ""
+    present = set(terms(asked)) | rejected
     kept = []
-    for word in words(earlier):
+    for word in words(before):
         term = stem(word)
         if word in STOP_WORDS or term in present:
             continue
         kept.append(word)
         present.add(term)
-    return f"{question} {' '.join(kept)}" if kept else question
+    return f"{asked} ({' '.join(kept)})" if kept else asked
 
 
-def spell(query: str, vocabulary: frozenset[str]) -> str:
+def _resolved(asked: str, last: Turn, before: str, comparison: Comparison) -> tuple[str, bool]:
+    """The question with "they", "it" or "the other one" replaced by the side that is meant, where that is plain."""
+    if not comparison.sides:
+        return asked, False
+    focus = comparison.only(before)
+    source = before
+    if focus is None:
+        source = _first_sentence(last.answer)
+        focus = comparison.first(source)
+    if focus is None:
+        return asked, False
+    match = comparison.search(focus, source)
+    name = match.group() if match else comparison.sides[focus].name
+    named = comparison.named(asked)
+    if _OTHER.search(asked) and not any(named):
+        return _OTHER.sub(comparison.sides[1 - focus].name.lower(), asked, count=1), True
+    pronoun = _PRONOUN.search(asked)
+    if pronoun is None or named[focus] or _explained(asked[: pronoun.start()], comparison):
+        return asked, False
+    mark = "'s" if pronoun.group().lower() in _POSSESSIVE else ""
+    return f"{asked[: pronoun.start()]}{name}{mark}{asked[pronoun.end() :]}", len(_beside(asked, comparison)) > 1
+
+
+def _explained(text: str, comparison: Comparison) -> bool:
+    """Whether a pronoun after this text can refer to something in it."""
+    return any(comparison.named(text)) or len(set(terms(text))) > _FEW_TERMS
+
+
+def _inside(question: str, comparison: Comparison) -> bool:
+    return any(comparison.named(question)) and len(_beside(question, comparison)) > _FEW_TERMS
+
+
+def _beside(text: str, comparison: Comparison) -> set[str]:
+    """The terms of a text beside the names of the sides."""
+    for side in range(len(comparison.sides)):
+        text = comparison.without(side, text)
+    return set(terms(text)) - _NO_CONTENT
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0]
+
+
+def spell(query: str, vocabulary: frozenset[str], english: Callable[[str], bool] = lambda word: False) -> str:
     """The query with words that occur nowhere in the documents replaced by the one they misspell.
 
     A word of five letters may be one edit away, of eight two; the first letter must agree, and a word
-    that could be several is left as it is.
+    that could be several, or is `english` as it stands ("spend" is no "speed"), is left as it is.
     """
     for word in dict.fromkeys(words(query)):
-        if len(word) < 5 or not word.isalpha() or word in vocabulary or word in STOP_WORDS:
+        if len(word) < 5 or not word.isalpha() or word in vocabulary or word in STOP_WORDS or english(word):
             continue
         stems = {stem(word)}
         if any(stem(known) in stems for known in vocabulary if known[:3] == word[:3]):

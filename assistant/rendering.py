@@ -21,6 +21,9 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _ESCAPED_MARK = re.compile(r"\\\[(?=\d+\])")
+# The comparison that ends an answer: names of the sides, a rule, one row. Only our own writer makes one.
+_TABLE = re.compile(r"^(?P<head>\| .+ \|)\n\|(?: --- \|)+\n(?P<row>\| .+ \|)\Z", re.MULTILINE)
+_BAR = re.compile(r"(?<!\\)\|")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^=:>@])")
 _INLINE = MarkdownIt("commonmark", {"html": False}).disable(["image", "autolink"])
 
@@ -153,9 +156,45 @@ BOLD = Style(str, ("\x1b[1m", "\x1b[22m"), ("", ""), str)
 
 def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
     """The answer for a Markdown surface; each citation is a link to `anchor(number)`."""
-    return "\n\n".join(
-        _pieces(sentence.text, MARKDOWN, lambda n: f"[\\[{n}\\]]({anchor(n)})") for sentence in answer.sentences
-    ) or (escape_markdown(answer.text))
+
+    def piece(text: str) -> str:
+        return _pieces(text, MARKDOWN, lambda n: f"[\\[{n}\\]]({anchor(n)})")
+
+    blocks = []
+    for block in blocks_of(answer):
+        if isinstance(block, Table):
+            rows = [block.header, ["---"] * len(block.header), [piece(cell) for cell in block.cells]]
+            rows[0] = [escape_markdown(name) for name in block.header]
+            blocks.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+        else:
+            blocks.append(piece(block))
+    return "\n\n".join(blocks) or escape_markdown(answer.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The two cells of a comparison below the names of the sides; Markdown text, an empty cell said in words."""
+
+    header: list[str]
+    cells: list[str]
+
+
+def blocks_of(answer: Answer) -> list[str | Table]:
+    """An answer's sentences in order, those of a table together as one block."""
+    blocks: list[str | Table] = []
+    at = 0
+    table = _TABLE.search(answer.text) if answer.sentences else None
+    for sentence in answer.sentences:
+        if table and table.start() <= sentence.start < table.end():
+            continue
+        blocks.append(sentence.text)
+        at = sentence.end
+    if table and at <= table.start():
+        # The bars of a quote are escaped in a cell; outside of one they are plain letters.
+        split = [[cell.strip() for cell in _BAR.split(table[name].strip().strip("|"))] for name in ("head", "row")]
+        header, cells = ([cell.replace("\\|", "|") for cell in part] for part in split)
+        blocks.append(Table(header, cells))
+    return blocks
 
 
 def _pieces(text: str, style: Style, mark: Callable[[int], str]) -> str:
@@ -224,9 +263,21 @@ def terminal(answer: Answer, color: bool) -> str:
     """The answer with footnotes for a terminal: document, section, line."""
     style = BOLD if color else PLAIN
     dim = ("\x1b[2m", "\x1b[22m") if color else ("", "")
-    blocks = [_pieces(sentence.text, style, lambda n: f"[{n}]") for sentence in answer.sentences] or [
-        clean(answer.text)
-    ]
+
+    def piece(text: str) -> str:
+        return _pieces(text, style, lambda n: f"[{n}]")
+
+    blocks: list[str] = []
+    for block in blocks_of(answer):
+        if isinstance(block, Table):
+            named = [inline(name, PLAIN) for name in block.header]
+            blocks += [
+                f"{style.strong[0]}{name}:{style.strong[1]} {piece(cell)}"
+                for name, cell in zip(named, block.cells, strict=True)
+            ]
+        else:
+            blocks.append(piece(block))
+    blocks = blocks or [clean(answer.text)]
     if answer.search_query != answer.question:
         blocks.append(f"{dim[0]}Searched for: {one_line(answer.search_query)}{dim[1]}")
     blocks += [f"{dim[0]}Note: {one_line(notice)}{dim[1]}" for notice in answer.notices]

@@ -12,6 +12,7 @@ import numpy as np
 
 from assistant.embedding import Encoder, Vectors
 from assistant.index import Index, Scores
+from assistant.intents import aspect
 from assistant.nouns import Hit, Passage
 
 POOL = 50
@@ -32,6 +33,7 @@ class Found:
     hits: tuple[Hit, ...]
     cosines: tuple[float, ...]
     statement_cosines: tuple[Scores, ...]
+    aspect_cosines: tuple[Scores, ...]  # of what the question is about to what each statement is about
     lexical: tuple[float, ...]
 
     @property
@@ -42,6 +44,8 @@ class Found:
 def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
     """The `count` best passages for a query, best first; equal scores go by passage id."""
     vector = encoder.encode_query(query)
+    about = aspect(query, index.comparison)
+    about_vector = vector if about == query else encoder.encode_query(about)
     lexical = index.lexical(query)
     rows = pool(index, vector, lexical)
     cosines = index.cosines(vector, rows)
@@ -56,6 +60,7 @@ def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
         hits=tuple(Hit(index.passages[row], score[row]) for row in order),
         cosines=tuple(cosine[row] for row in order),
         statement_cosines=tuple(index.statement_cosines(vector, row) for row in order),
+        aspect_cosines=tuple(index.aspect_cosines(about_vector, row) for row in order),
         lexical=tuple(float(lexical[row]) for row in order),
     )
 

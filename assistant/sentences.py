@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from assistant.comparison import Comparison
 from assistant.corpus import lines_with_ends
 from assistant.nouns import Passage, Statement
 
 # A list item is quoted whole up to this many characters; a longer one by its sentences.
-ITEM_CHARACTERS = 320
+ITEM_CHARACTERS = 160
 
 _ABBREVIATIONS = frozenset(
     "e.g i.e etc vs cf al ed eds dr mr mrs ms prof st sr jr inc ltd co corp dept "
@@ -25,6 +26,7 @@ _DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*
 _RULE_OR_HEADING = re.compile(r" {0,3}(?:#{1,6}(?:[ \t]|$)|(?:[-*_][ \t]*){3,}$|=+[ \t]*$)")
 _CELLS = re.compile(r"[^\s|](?:.*[^\s|])?", re.DOTALL)  # a table row without its outer pipes and blank space
 _DEFINITION = re.compile(r" {0,3}\[[^\]]+\]:")
+_LABEL = re.compile(r"[*_]{2}([^*_]+)[*_]{2}")
 _REFERENCE_OPENER = re.compile(
     r"[\"'“*_]*(?:this|these|that|those|it|its|they|their|them|such|here|there|he|she|both|either|neither|"
     r"as a result|for this reason|because of this|however|therefore|thus|hence|instead|otherwise|conversely)\b",
@@ -65,6 +67,18 @@ def _ends_nothing(before: str, after: str) -> bool:
 def opens_with_reference(text: str) -> bool:
     """Whether a sentence leans on the one before it ("This makes …", "They only …")."""
     return _REFERENCE_OPENER.match(text) is not None
+
+
+def aspects(text: str, comparison: Comparison) -> list[str]:
+    """What a statement is about: each of its sentences, and its bold label, without the names of the sides.
+
+    "VMs take longer to start" and "Containers take longer to start" have the same aspect.
+    """
+    parts = [text[low:high] for low, high in sentence_spans(text)] or [text]
+    if label := _LABEL.match(text):
+        parts.append(label.group(1))
+    bare = [comparison.neutral(part) for part in parts]
+    return [after if any(map(str.isalnum, after)) else before for before, after in zip(parts, bare, strict=True)]
 
 
 def is_delimiter_row(line: str) -> bool:

@@ -4,17 +4,12 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from assistant.comparison import NOTHING, Comparison
 from assistant.errors import AssistantError
 from assistant.nouns import Answer, Turn
 from assistant.rendering import escape_markdown, markdown, panel_html
 
-TITLE = "Containers or virtual machines?"
-EXAMPLES = (
-    "Which should I use to run untrusted code?",
-    "Why do containers start faster than VMs?",
-    "Compare the isolation of containers and VMs",
-    "What does a Docker subscription cost?",
-)
+TITLE = "Ask the documents"
 CSS = """
 .gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
 .sources h3 { margin: 0 0 .5rem; font-size: 1rem; }
@@ -32,8 +27,12 @@ EMPTY = "<p class='query'>The passages behind an answer appear here, the quoted 
 Stream = Callable[[str, list[Turn]], Iterator[Answer]]
 
 
-def chat(stream: Stream) -> Any:
-    """The chat as Gradio Blocks; `stream` answers a question with its history."""
+def chat(stream: Stream, comparison: Comparison = NOTHING) -> Any:
+    """The chat as Gradio Blocks; `stream` answers a question with its history.
+
+    Its title and the questions it suggests come from the corpus.
+    """
+    title = comparison.title or TITLE
     # Before Gradio is imported: it would look up its maker's host.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
@@ -48,11 +47,13 @@ def chat(stream: Stream) -> Any:
     # Markdown and not gradio.HTML, which evaluates its value as a template.
     sources = gradio.Markdown(EMPTY, render=False, elem_classes=["sources"], sanitize_html=True, latex_delimiters=[])
     with (
-        gradio.Blocks(title=TITLE, analytics_enabled=False, fill_height=True) as blocks,
+        gradio.Blocks(title=title, analytics_enabled=False, fill_height=True) as blocks,
         gradio.Row(equal_height=False),
     ):
         with gradio.Column(scale=3, min_width=320):
-            gradio.Markdown(f"# {TITLE}\nEvery sentence is quoted from the documents; its number leads to the place.")
+            gradio.Markdown(
+                f"# {escape_markdown(title)}\nEvery sentence is quoted from the documents; its number leads to the place."
+            )
             gradio.ChatInterface(
                 respond,
                 chatbot=gradio.Chatbot(
@@ -67,13 +68,13 @@ def chat(stream: Stream) -> Any:
                 textbox=gradio.Textbox(
                     label="Question",
                     show_label=True,
-                    placeholder="Ask about containers and virtual machines",
+                    placeholder="Ask the documents",
                     max_length=2000,
                     submit_btn="Ask",
                     stop_btn="Stop",
                 ),
                 additional_outputs=[sources],
-                examples=[[example] for example in EXAMPLES],
+                examples=[[example] for example in comparison.examples] or None,
                 cache_examples=False,
                 run_examples_on_click=True,
                 editable=True,
@@ -89,9 +90,9 @@ def chat(stream: Stream) -> Any:
     return blocks
 
 
-def mount(app: Any, stream: Stream, path: str) -> Any:
+def mount(app: Any, stream: Stream, path: str, comparison: Comparison = NOTHING) -> Any:
     """The FastAPI application with the chat at `path`; nothing of Gradio that a chat does not need."""
-    blocks = chat(stream)
+    blocks = chat(stream, comparison)
     import gradio
 
     return gradio.mount_gradio_app(

@@ -1,40 +1,60 @@
-"""Hits -> what is said: the quoting writer picks verbatim statements, best first."""
+"""Hits -> what is said: the quoting writer picks verbatim statements and puts them in the order the question asks for."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from assistant.comparison import NOTHING, Comparison
 from assistant.embedding import Vectors
 from assistant.gate import idf
 from assistant.index import Index
-from assistant.intents import implies_sides, is_comparison
+from assistant.intents import implies_sides, is_choice, is_comparison
 from assistant.nouns import Passage, Statement
-from assistant.query import sides
 from assistant.retrieval import Found
 from assistant.sentences import opening_header, opens_with_reference
 from assistant.terms import stem, terms, words
 
-MOST = 4
-LEAST = 3
+MOST = 3
+LEAST = 2
 # How much of the best statement's score another needs to be quoted as well.
-ENOUGH = 0.9
+ENOUGH = 0.65
+# How much of the better side's score the other side's cell of a comparison needs; below, its cell stays empty.
+CELL = 0.5
 # Two statements nearer than this (cosine) say the same thing.
 SAME = 0.95
-# Weights of the statement's cosine to the question, of the share of the question's words (by idf) that it
-# holds, and of its passage's score.
-COSINE, OVERLAP, PASSAGE = 1.0, 0.35, 0.1
+# An answer that has this many words takes no further statement.
+WORDS = 60
+# Weights of the statement's cosine to the question, of its aspect's to the question's aspect, of the share of the
+# question's words (by idf) that it holds, of its passage's score, and of being advice where a choice is asked for.
+COSINE, ASPECT, OVERLAP, PASSAGE, ADVICE = 0.25, 0.75, 0.2, 0.1, 0.15
+# What two cells of a comparison gain by standing below the same heading.
+PARALLEL = 0.1
+# How many of each side's statements are tried in pairs.
+PAIRED = 5
+# How many of the best statements vote on the side to take, each by exp(SHARPNESS x score).
+VOTERS, SHARPNESS = 4, 4.0
+
+_ADVICE = re.compile(
+    r"\b(?:ideal|suit\w*|best for|great for|good for|better for|appropriate|recommend\w*|prefer\w*|choose|when to use|use cases?|fits?)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A verbatim span of one passage, and the heading that names its subject where it does not itself."""
+    """A verbatim span of one passage, and the heading that names its subject where it does not itself.
+
+    `cell` is the side whose cell of a comparison it fills; None where it stands as a sentence.
+    """
 
     passage: Passage
     text: str
     start: int
     end: int
     lead: str = ""
+    cell: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +64,84 @@ class _Candidate:
     before: Statement | None  # the one before it in its passage
     score: float
     vector: Vectors
+    side: int | None  # the side it speaks of
 
 
-def quoting_writer(index: Index, found: Found) -> Iterator[Quote]:
-    """Two to four verbatim statements from the hits, best first, none repeated. Same input, same bytes."""
+def quoting_writer(index: Index, founds: Sequence[Found]) -> Iterator[Quote]:
+    """Verbatim statements from the hits, none repeated, part by part of the question. Same input, same bytes.
+
+    A decision is answered by the side that the best statements speak for, a comparison by the best statement
+    of each side, any other question by the best statements in order.
+    """
     told: list[Quote] = []
-    for candidate in _choose(found.query, _candidates(index, found)):
-        quote = _quote(candidate)
-        if not any(_overlap(quote, other) for other in told):
-            told.append(quote)
-            yield quote
+    for found in founds:
+        for quote in _answer(index, found, alone=len(founds) == 1):
+            if not any(_overlap(quote, other) for other in told):
+                told.append(quote)
+                yield quote
 
 
-def _choose(query: str, ranked: list[_Candidate]) -> list[_Candidate]:
-    """The candidates that are said, best first. A comparison gets the best of each side before anything else."""
+def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
+    comparison = index.comparison
+    choice = is_choice(found.query, comparison)
+    ranked = _candidates(index, found, choice)
+    both = all(comparison.named(found.query)) or implies_sides(found.query, comparison)
+    if choice and comparison.sides:
+        ranked = _decided(ranked)
+    elif both and alone and is_comparison(found.query):
+        yield from _compared(comparison, ranked)
+        return
+    for candidate in _best(ranked, MOST if alone else LEAST - 1 or 1):
+        yield _quote(comparison, candidate)
+
+
+def _compared(comparison: Comparison, ranked: Sequence[_Candidate]) -> Iterator[Quote]:
+    """The best statement about both sides where it is the best of all, then the best of each side as cells."""
+    if ranked and all(comparison.named(ranked[0].statement.text)):
+        yield _quote(comparison, ranked[0])
+        ranked = [one for one in ranked[1:] if not _same(one, ranked[0])]
+    sides = [[one for one in ranked if one.side == side][:PAIRED] for side in (0, 1)]
+    pairs = [(first, second) for first in sides[0] for second in sides[1]]
+    cells = (*sides[0][:1], *sides[1][:1])
+    if pairs:
+        cells = max(pairs, key=lambda pair: pair[0].score + pair[1].score + PARALLEL * _parallel(*pair))
+    best = max((one.score for one in cells), default=0.0)
+    for cell in cells:
+        if cell.score >= CELL * best:
+            yield replace(_quote(comparison, cell), lead="", cell=cell.side)
+
+
+def _parallel(first: _Candidate, second: _Candidate) -> bool:
+    """Whether two statements stand in sister sections of one document."""
+    one, other = first.passage, second.passage
+    return one.document_id == other.document_id and len(one.section) > 1 and one.section[:-1] == other.section[:-1]
+
+
+def _decided(ranked: Sequence[_Candidate]) -> list[_Candidate]:
+    """The candidates with those of the side that the best ones speak for first, then the best of the other side."""
+    votes = [0.0, 0.0]
+    for one in ranked[:VOTERS]:
+        if one.side is not None:
+            votes[one.side] += float(np.exp(SHARPNESS * one.score))
+    if votes[0] == votes[1]:
+        return list(ranked)
+    chosen = int(votes[1] > votes[0])
+    ours = [one for one in ranked if one.side == chosen]
+    return [*ours[:2], *(one for one in ranked if one not in ours[:2])]
+
+
+def _best(ranked: Sequence[_Candidate], most: int) -> list[_Candidate]:
     chosen: list[_Candidate] = []
-    firsts: list[_Candidate] = []
-    if is_comparison(query) and (all(sides(query)) or implies_sides(query)):
-        for side in (0, 1):
-            firsts += [candidate for candidate in ranked if _side_of(candidate) == side][:1]
-        firsts.sort(key=ranked.index)
-    for candidate in [*firsts, *ranked]:
-        if len(chosen) == MOST:
+    said = 0
+    for candidate in ranked:
+        length = len(candidate.statement.text.split())
+        if len(chosen) == most or (chosen and said + length > WORDS and len(chosen) >= LEAST):
             break
-        if len(chosen) >= max(LEAST, len(firsts)) and candidate.score < ENOUGH * ranked[0].score:
+        if len(chosen) >= LEAST and candidate.score < ENOUGH * ranked[0].score:
             break
-        if not any(candidate is other or _same(candidate, other) for other in chosen):
+        if not any(_same(candidate, other) for other in chosen):
             chosen.append(candidate)
+            said += length
     return chosen
 
 
@@ -78,13 +149,13 @@ def _overlap(first: Quote, second: Quote) -> bool:
     return first.passage == second.passage and first.start < second.end and second.start < first.end
 
 
-def _candidates(index: Index, found: Found) -> list[_Candidate]:
+def _candidates(index: Index, found: Found, choice: bool) -> list[_Candidate]:
     """Every statement of the hits, by falling score; equal scores go by place."""
     asked = list(dict.fromkeys(terms(found.query)))
     mass = {term: idf(index, term) for term in asked if index.document_frequency(term)}
     total = sum(mass.values()) or 1.0
     candidates = []
-    for hit, cosines in zip(found.hits, found.statement_cosines, strict=True):
+    for hit, cosines, aspects in zip(found.hits, found.statement_cosines, found.aspect_cosines, strict=True):
         row = index.row(hit.passage)
         held = index.statements(row)
         vectors = index.vectors_of_statements(row)
@@ -94,9 +165,15 @@ def _candidates(index: Index, found: Found) -> list[_Candidate]:
             heading = hit.passage.section[-1] if hit.passage.section else ""
             said = set(terms(f"{heading} {statement.text}"))
             overlap = sum(weight for term, weight in mass.items() if term in said) / total
-            score = COSINE * float(cosines[number]) + OVERLAP * overlap + PASSAGE * hit.score
+            # A situation that asks for a choice names the sides only to choose between them.
+            share = 0.0 if choice else COSINE
+            score = share * float(cosines[number]) + (COSINE + ASPECT - share) * float(aspects[number])
+            score += OVERLAP * overlap + PASSAGE * hit.score
+            if choice and _ADVICE.search(f"{statement.text} {' '.join(hit.passage.section)}"):
+                score += ADVICE
             before = held[number - 1] if number else None
-            candidates.append(_Candidate(hit.passage, statement, before, score, vectors[number]))
+            side = _side_of(index.comparison, hit.passage, statement)
+            candidates.append(_Candidate(hit.passage, statement, before, score, vectors[number], side))
     return sorted(candidates, key=lambda one: (-one.score, one.passage.document_id, one.statement.start))
 
 
@@ -104,18 +181,15 @@ def _same(first: _Candidate, second: _Candidate) -> bool:
     return float(np.dot(first.vector, second.vector)) > SAME
 
 
-def _side_of(candidate: _Candidate) -> int | None:
-    """The one side a statement speaks of, by its own words, else by its headings."""
-    for text in (candidate.statement.text, *reversed(candidate.passage.section)):
-        named = sides(text)
-        if named[0] != named[1]:
-            return 0 if named[0] else 1
-        if all(named):
-            return None
+def _side_of(comparison: Comparison, passage: Passage, statement: Statement) -> int | None:
+    """The one side that a statement speaks of: by its own words, else by its nearest heading that names one."""
+    for text in (statement.text, *reversed(passage.section)):
+        if (named := comparison.only(text)) is not None:
+            return named
     return None
 
 
-def _quote(candidate: _Candidate) -> Quote:
+def _quote(comparison: Comparison, candidate: _Candidate) -> Quote:
     passage, statement = candidate.passage, candidate.statement
     start = statement.start
     before = candidate.before
@@ -124,18 +198,20 @@ def _quote(candidate: _Candidate) -> Quote:
         if before.kind == "sentence" and not between.strip():
             start = before.start
     text = passage.text[start - passage.start : statement.end - passage.start]
-    return Quote(passage, text, start, statement.end, _lead(passage, text, statement.kind))
+    return Quote(passage, text, start, statement.end, _lead(comparison, passage, text, statement.kind))
 
 
-def _lead(passage: Passage, text: str, kind: str) -> str:
+def _lead(comparison: Comparison, passage: Passage, text: str, kind: str) -> str:
     """What names the subject of a statement that does not: a row's table header, else the nearest heading."""
     heading = passage.section[-1] if passage.section else ""
     if kind == "row":
         return opening_header(passage) or heading
-    return heading if kind == "item" and not names_subject(text, heading) else ""
+    if not any(comparison.named(text)):
+        heading = next((one for one in reversed(passage.section) if any(comparison.named(one))), heading)
+    return heading if kind == "item" and not names_subject(text, heading, comparison) else ""
 
 
-def names_subject(text: str, heading: str) -> bool:
+def names_subject(text: str, heading: str, comparison: Comparison = NOTHING) -> bool:
     """Whether a text holds a content word of a heading, its initials ("VM", "VMs"), or the same side."""
     held = set(terms(text))
     of_heading = [word for word in words(heading) if stem(word) in set(terms(heading)) and not word.isdigit()]
@@ -146,4 +222,4 @@ def names_subject(text: str, heading: str) -> bool:
         stem(initials[at:]) in held or stem(f"{initials[at:]}s") in held for at in range(len(initials) - 1)
     ):
         return True
-    return any(here and there for here, there in zip(sides(text), sides(heading), strict=True))
+    return any(here and there for here, there in zip(comparison.named(text), comparison.named(heading), strict=True))

@@ -17,7 +17,7 @@ from assistant.gate import WEIGHTS
 from assistant.settings import CHECKOUT, Settings, load_settings
 from evals import bench as benches
 from evals import calibrate as calibration
-from evals import chunking_evaluation
+from evals import chunking_evaluation, references
 from evals.gold import GOLD, gold_digest, load_gold, locate
 from evals.run import ask_all, baseline_of, canonical, regressions, report, table, timings
 
@@ -43,6 +43,7 @@ def run(
     check: Annotated[bool, typer.Option("--check", help="Compare with evals/baseline.json.")] = False,
     write_baseline: Annotated[bool, typer.Option("--write-baseline", help="Make this run the baseline.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
+    beside: Annotated[bool, typer.Option("--beside", help="Simpler systems in the same table.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask every gold question and say how good the answers are."""
@@ -56,6 +57,13 @@ def run(
         name = current.id
     answers = ask_all(assistant, questions, out, resume, counter(len(questions)))
     result, times = report(questions, answers, documents, name, settings.model), timings(answers)
+    if beside:
+        result["references"] = {
+            f"{of}: {label}": split_report["splits"][of]
+            for label, ask in references.systems(assistant).items()
+            for split_report in [report(questions, references.answers(ask, questions), documents, name, label)]
+            for of in split_report["splits"]
+        }
     (out / "report.json").write_text(canonical(result), "utf-8")
     (out / "timings.json").write_text(canonical(times), "utf-8")
     print(canonical(result) if as_json else table(result, times))
@@ -98,8 +106,8 @@ def calibrate(
     assistant = opened(load_settings(corpus=corpus, index=index))
     with assistant.live.borrow() as current:
         name = current.id
-    answerable = [question.answerable for question in questions]
-    fitted = calibration.fit(calibration.signals(assistant, questions), answerable)
+    measured, answerable = calibration.signals(assistant, questions)
+    fitted = calibration.fit(measured, answerable)
     data = calibration.gate_data(
         fitted, {"gold": gold_digest(questions), "index": name, "questions": str(len(questions))}
     )

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.answering import Assistant
+from assistant.answering import Assistant, whole_parts
 from assistant.gate import Signals, measure
-from assistant.query import spell, standalone
 from assistant.retrieval import retrieve
 from evals.gold import Question
 from evals.metrics import rate
@@ -31,21 +30,25 @@ class Fit:
     confidences: tuple[float, ...]
 
 
-def signals(assistant: Assistant, questions: Sequence[Question]) -> list[Signals]:
-    """The gate's signals of each question, through the assistant's own query and retrieval."""
-    measured = []
+def signals(assistant: Assistant, questions: Sequence[Question]) -> tuple[list[Signals], list[bool]]:
+    """The gate's signals of each question, and whether it is answerable; of two questions in one, those of each."""
+    measured: list[Signals] = []
+    answerable: list[bool] = []
     with assistant.live.borrow() as index:
         for question in questions:
-            query = spell(standalone(question.question, question.turns), index.vocabulary)
-            found = retrieve(index, assistant.encoder, query, assistant.settings.passages)
-            measured.append(measure(index, assistant.encoder, found))
-    return measured
+            query = assistant.standalone(index, question.question, question.turns)
+            for part in whole_parts(query, index.comparison):
+                found = retrieve(index, assistant.encoder, part, assistant.settings.passages)
+                measured.append(measure(index, assistant.encoder, found))
+                answerable.append(question.answerable)
+    return measured, answerable
 
 
 def fit(measured: Sequence[Signals], answerable: Sequence[bool]) -> Fit:
-    """A ridge logistic regression; the threshold is the one with the fewest leave-one-out errors.
+    """A ridge logistic regression; the threshold is the one with the least sum of both leave-one-out error rates.
 
-    Among equal thresholds the middle one, so that neither side is favoured by chance.
+    Rates and not counts, as far more questions are answerable than not. Among equal thresholds the middle one,
+    so that neither side is favoured by chance.
     """
     values = np.array([astuple(one) for one in measured], dtype=np.float64)
     labels = np.array(answerable, dtype=np.float64)
@@ -54,7 +57,9 @@ def fit(measured: Sequence[Signals], answerable: Sequence[bool]) -> Fit:
         others = np.arange(len(labels)) != held
         left_out[held] = _confidence(_newton(values[others], labels[others]), values[held])
     edges = np.linspace(0.02, 0.98, 97)
-    errors = np.array([np.sum((left_out >= edge) != (labels == 1)) for edge in edges])
+    errors = np.array(
+        [np.mean(left_out[labels == 1] < edge) + np.mean(left_out[labels == 0] >= edge) for edge in edges]
+    )
     best = edges[errors == errors.min()]
     coefficients = _newton(values, labels)
     return Fit(

@@ -45,6 +45,7 @@ class Question(_Strict):
     question: str = Field(min_length=1)
     split: Literal["dev", "test"] = "test"
     kind: str = "fact"
+    choice: str = ""  # of a decision: the name of the side that the documents advise
     history: list[HistoryTurn] = []
     answerable: bool = True
     evidence: list[Evidence] = []

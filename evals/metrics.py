@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from assistant.comparison import NOTHING, Comparison
 from assistant.nouns import MARKER, Document
 from evals.gold import Question, Span
 from evals.statistics import mean, percentile, wilson
@@ -32,12 +33,18 @@ class Score:
     citations_verbatim: bool  # every quote is the document's own characters at its offsets
     supported: float | None  # sentences marked `supported` / sentences
     forbidden: bool  # a forbidden claim occurs
+    choice: bool | None  # of a decision: the first sentence names the side the documents advise before the other
     words: int
     missed: tuple[str, ...]  # the first phrase of each vital nugget that is missing
 
 
 def score(
-    question: Question, spans: Sequence[Span], lost: int, answer: dict[str, Any], documents: dict[str, Document]
+    question: Question,
+    spans: Sequence[Span],
+    lost: int,
+    answer: dict[str, Any],
+    documents: dict[str, Document],
+    comparison: Comparison = NOTHING,
 ) -> Score:
     """The results of one answer (as JSON); `lost` evidence counts as missed."""
     citations = answer["citations"]
@@ -69,9 +76,17 @@ def score(
         citations_verbatim=all(is_verbatim(citation, documents) for citation in citations),
         supported=mean([float(sentence["support"] == "supported") for sentence in answer["sentences"]]),
         forbidden=not refused and any(holds(text, phrase) for phrase in question.forbidden),
+        choice=chosen(answer, comparison) == question.choice if question.choice else None,
         words=len(text.split()),
         missed=tuple(nugget.any_of[0] for nugget, there in zip(vital, found, strict=True) if not there or refused),
     )
+
+
+def chosen(answer: dict[str, Any], comparison: Comparison) -> str:
+    """The side that an answer's first sentence names first; nothing for a refusal."""
+    text = answer["sentences"][0]["text"] if answer["sentences"] else answer["text"]
+    side = None if answer["refused"] else comparison.first(text)
+    return "" if side is None else comparison.sides[side].name
 
 
 def normalized(text: str) -> str:
@@ -110,6 +125,7 @@ def summarize(scores: Sequence[Score]) -> dict[str, Any]:
         "citations_valid": average(lambda item: item.citations_valid),
         "citations_verbatim": average(lambda item: item.citations_verbatim),
         "supported": average(lambda item: item.supported),
+        "choice_first": rate([item.choice for item in scores if item.choice is not None]),
         "forbidden": rate([item.forbidden for item in scores]),
         "refused_answerable": rate([item.refused for item in answerable]),
         "answered_unanswerable": rate([not item.refused for item in unanswerable]),

@@ -28,6 +28,7 @@ CHECKED: tuple[tuple[str, bool, float], ...] = (
     ("citations_valid", True, 0.0),
     ("citations_verbatim", True, 0.0),
     ("supported", True, 0.0),
+    ("choice_first", True, 0.0),
     ("forbidden", False, 0.0),
     ("refused_answerable", False, 0.0),
     ("answered_unanswerable", False, 0.0),
@@ -98,7 +99,7 @@ def report(
         if "error" in answer:
             errors[question.id] = answer["error"]
         else:
-            scores.append(score(question, spans, len(gone), answer, documents))
+            scores.append(score(question, spans, len(gone), answer, documents, corpus.comparison))
     return {
         "schema": SCHEMA,
         "gold": gold_digest(questions),
@@ -140,7 +141,7 @@ def regressions(now: dict[str, Any], baseline: dict[str, Any]) -> list[str]:
             worse.append(f"{split}: not in this run")
             continue
         for metric, more_is_better, budget in CHECKED:
-            old, new = _value(before[metric]), _value(after[metric])
+            old, new = _value(before.get(metric)), _value(after[metric])
             if old is None or new is None:
                 continue
             if (old - new if more_is_better else new - old) > budget + 1e-9:
@@ -157,7 +158,8 @@ def canonical(data: Any) -> str:
 
 
 def table(result: dict[str, Any], times: dict[str, Any]) -> str:
-    """The report for a person: one row a metric, one column a split."""
+    """The report for a person: one row a metric, one column a split, and one for each reference system."""
+    result = {**result, "splits": {**result["splits"], **result.get("references", {})}}
     splits = list(result["splits"])
     rows: list[Iterable[str]] = [["", *splits]]
     first = result["splits"][splits[0]] if splits else {}
