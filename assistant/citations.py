@@ -30,7 +30,7 @@ class Cited:
 def cite_quotes(quotes: Iterable[Quote], comparison: Comparison = NOTHING) -> Cited:
     """One sentence a quote, each followed by its number; a span that is quoted twice keeps one number.
 
-    Quotes that fill cells come as a table of one row, one column a side; a side without a quote says so.
+    Quotes that fill cells come last, as a table with one column a side; a side without a quote says so.
     """
     quotes = list(quotes)
     text = ""
@@ -50,15 +50,18 @@ def cite_quotes(quotes: Iterable[Quote], comparison: Comparison = NOTHING) -> Ci
         if quote.cell is None:
             text += "\n\n" if text else ""
             say(quote)
-    cells = {quote.cell: quote for quote in quotes if quote.cell is not None}
-    if cells:
+    columns = [[quote for quote in quotes if quote.cell == side] for side in range(len(comparison.sides))]
+    rows = max(map(len, columns), default=0)
+    if rows:
         text += "\n\n" if text else ""
         names = [_in_cell(side.name) for side in comparison.sides]
-        text += f"| {' | '.join(names)} |\n| {' | '.join('---' for _ in names)} |\n|"
-        for side in range(len(names)):
+        text += f"| {' | '.join(names)} |\n| {' | '.join('---' for _ in names)} |"
+    for row in range(rows):
+        text += "\n|"
+        for column in columns:
             text += " "
-            if side in cells:
-                say(cells[side], _in_cell)
+            if row < len(column):
+                say(column[row], _in_cell)
             else:
                 text += SILENT
             text += " |"

@@ -21,8 +21,8 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _ESCAPED_MARK = re.compile(r"\\\[(?=\d+\])")
-# The comparison that ends an answer: names of the sides, a rule, one row. Only our own writer makes one.
-_TABLE = re.compile(r"^(?P<head>\| .+ \|)\n\|(?: --- \|)+\n(?P<row>\| .+ \|)\Z", re.MULTILINE)
+# The comparison that ends an answer: names of the sides, a rule, rows. Only our own writer makes one.
+_TABLE = re.compile(r"^(?P<head>\| .+ \|)\n\|(?: --- \|)+(?P<rows>(?:\n\| .+ \|)+)\Z", re.MULTILINE)
 _BAR = re.compile(r"(?<!\\)\|")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^=:>@])")
 _INLINE = MarkdownIt("commonmark", {"html": False}).disable(["image", "autolink"])
@@ -163,8 +163,8 @@ def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
     blocks = []
     for block in blocks_of(answer):
         if isinstance(block, Table):
-            rows = [block.header, ["---"] * len(block.header), [piece(cell) for cell in block.cells]]
-            rows[0] = [escape_markdown(name) for name in block.header]
+            rows = [[escape_markdown(name) for name in block.header], ["---"] * len(block.header)]
+            rows += [[piece(cell) for cell in row] for row in block.rows]
             blocks.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
         else:
             blocks.append(piece(block))
@@ -173,10 +173,10 @@ def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The two cells of a comparison below the names of the sides; Markdown text, an empty cell said in words."""
+    """The cells of a comparison below the names of the sides; Markdown text, an empty cell said in words."""
 
     header: list[str]
-    cells: list[str]
+    rows: list[list[str]]
 
 
 def blocks_of(answer: Answer) -> list[str | Table]:
@@ -191,9 +191,11 @@ def blocks_of(answer: Answer) -> list[str | Table]:
         at = sentence.end
     if table and at <= table.start():
         # The bars of a quote are escaped in a cell; outside of one they are plain letters.
-        split = [[cell.strip() for cell in _BAR.split(table[name].strip().strip("|"))] for name in ("head", "row")]
-        header, cells = ([cell.replace("\\|", "|") for cell in part] for part in split)
-        blocks.append(Table(header, cells))
+        lines = [table["head"], *table["rows"].strip().split("\n")]
+        header, *rows = (
+            [cell.strip().replace("\\|", "|") for cell in _BAR.split(line.strip().strip("|"))] for line in lines
+        )
+        blocks.append(Table(header, rows))
     return blocks
 
 
@@ -270,11 +272,9 @@ def terminal(answer: Answer, color: bool) -> str:
     blocks: list[str] = []
     for block in blocks_of(answer):
         if isinstance(block, Table):
-            named = [inline(name, PLAIN) for name in block.header]
-            blocks += [
-                f"{style.strong[0]}{name}:{style.strong[1]} {piece(cell)}"
-                for name, cell in zip(named, block.cells, strict=True)
-            ]
+            for name, *cells in zip(block.header, *block.rows, strict=True):
+                named = f"{style.strong[0]}{inline(name, PLAIN)}:{style.strong[1]}"
+                blocks.append("\n".join(f"{named} {piece(cell)}" for cell in cells))
         else:
             blocks.append(piece(block))
     blocks = blocks or [clean(answer.text)]

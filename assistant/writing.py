@@ -18,6 +18,8 @@ from assistant.terms import stem, terms, words
 
 MOST = 3
 LEAST = 2
+# The most for each of two questions in one.
+SHARED = 2
 # How much of the best statement's score another needs to be quoted as well.
 ENOUGH = 0.65
 # How much of the better side's score the other side's cell of a comparison needs; below, its cell stays empty.
@@ -25,14 +27,18 @@ CELL = 0.5
 # Two statements nearer than this (cosine) say the same thing.
 SAME = 0.95
 # An answer that has this many words takes no further statement.
-WORDS = 60
+WORDS = 70
 # Weights of the statement's cosine to the question, of its aspect's to the question's aspect, of the share of the
 # question's words (by idf) that it holds, of its passage's score, and of being advice where a choice is asked for.
-COSINE, ASPECT, OVERLAP, PASSAGE, ADVICE = 0.25, 0.75, 0.2, 0.1, 0.15
+COSINE, ASPECT, OVERLAP, PASSAGE, ADVICE = 0.25, 0.75, 0.1, 0.1, 0.15
+# What a statement gains by speaking of the one side that the question names.
+SIDE = 0.05
 # What two cells of a comparison gain by standing below the same heading.
 PARALLEL = 0.1
 # How many of each side's statements are tried in pairs.
 PAIRED = 5
+# How many pairs a comparison may show.
+ROWS = 2
 # How many of the best statements vote on the side to take, each by exp(SHARPNESS x score).
 VOTERS, SHARPNESS = 4, 4.0
 
@@ -91,24 +97,44 @@ def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
     elif both and alone and is_comparison(found.query):
         yield from _compared(comparison, ranked)
         return
-    for candidate in _best(ranked, MOST if alone else LEAST - 1 or 1):
+    for candidate in _best(ranked, MOST if alone else SHARED):
         yield _quote(comparison, candidate)
 
 
 def _compared(comparison: Comparison, ranked: Sequence[_Candidate]) -> Iterator[Quote]:
-    """The best statement about both sides where it is the best of all, then the best of each side as cells."""
-    if ranked and all(comparison.named(ranked[0].statement.text)):
-        yield _quote(comparison, ranked[0])
-        ranked = [one for one in ranked[1:] if not _same(one, ranked[0])]
-    sides = [[one for one in ranked if one.side == side][:PAIRED] for side in (0, 1)]
-    pairs = [(first, second) for first in sides[0] for second in sides[1]]
-    cells = (*sides[0][:1], *sides[1][:1])
-    if pairs:
-        cells = max(pairs, key=lambda pair: pair[0].score + pair[1].score + PARALLEL * _parallel(*pair))
-    best = max((one.score for one in cells), default=0.0)
-    for cell in cells:
-        if cell.score >= CELL * best:
+    """The best statement about both sides where it is the best of all, then cells: the best pair of statements, one
+    of each side, and another pair where there is room for it.
+    """
+    left = list(ranked)
+    said = 0
+    if left and all(comparison.named(left[0].statement.text)):
+        yield _quote(comparison, left[0])
+        said = _length(left[0])
+        left = [one for one in left[1:] if not _same(one, left[0])]
+    best = 0.0
+    for row in range(ROWS):
+        cells = _pair(left)
+        best = best or max((one.score for one in cells), default=0.0)
+        cells = [one for one in cells if one.score >= (ENOUGH if row else CELL) * best]
+        said += sum(map(_length, cells))
+        if not cells or (row and (len(cells) < 2 or said > WORDS)):
+            return
+        for cell in cells:
             yield replace(_quote(comparison, cell), lead="", cell=cell.side)
+        left = [one for one in left if not any(_same(one, cell) for cell in cells)]
+
+
+def _pair(ranked: Sequence[_Candidate]) -> list[_Candidate]:
+    """The best statement of each side, those in sister sections preferred."""
+    sides = [[one for one in ranked if one.side == side][:PAIRED] for side in (0, 1)]
+    pairs = [[first, second] for first in sides[0] for second in sides[1]]
+    if not pairs:
+        return [*sides[0][:1], *sides[1][:1]]
+    return max(pairs, key=lambda pair: pair[0].score + pair[1].score + PARALLEL * _parallel(*pair))
+
+
+def _length(candidate: _Candidate) -> int:
+    return len(candidate.statement.text.split())
 
 
 def _parallel(first: _Candidate, second: _Candidate) -> bool:
@@ -134,7 +160,7 @@ def _best(ranked: Sequence[_Candidate], most: int) -> list[_Candidate]:
     chosen: list[_Candidate] = []
     said = 0
     for candidate in ranked:
-        length = len(candidate.statement.text.split())
+        length = _length(candidate)
         if len(chosen) == most or (chosen and said + length > WORDS and len(chosen) >= LEAST):
             break
         if len(chosen) >= LEAST and candidate.score < ENOUGH * ranked[0].score:
@@ -154,6 +180,7 @@ def _candidates(index: Index, found: Found, choice: bool) -> list[_Candidate]:
     asked = list(dict.fromkeys(terms(found.query)))
     mass = {term: idf(index, term) for term in asked if index.document_frequency(term)}
     total = sum(mass.values()) or 1.0
+    asked_side = index.comparison.only(found.query)
     candidates = []
     for hit, cosines, aspects in zip(found.hits, found.statement_cosines, found.aspect_cosines, strict=True):
         row = index.row(hit.passage)
@@ -171,8 +198,10 @@ def _candidates(index: Index, found: Found, choice: bool) -> list[_Candidate]:
             score += OVERLAP * overlap + PASSAGE * hit.score
             if choice and _ADVICE.search(f"{statement.text} {' '.join(hit.passage.section)}"):
                 score += ADVICE
-            before = held[number - 1] if number else None
             side = _side_of(index.comparison, hit.passage, statement)
+            if side is not None and side == asked_side and not choice:
+                score += SIDE
+            before = held[number - 1] if number else None
             candidates.append(_Candidate(hit.passage, statement, before, score, vectors[number], side))
     return sorted(candidates, key=lambda one: (-one.score, one.passage.document_id, one.statement.start))
 

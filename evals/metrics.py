@@ -29,6 +29,8 @@ class Score:
     facts: float | None  # vital nuggets in the answer / vital nuggets; 0 when refused
     citation_precision: float | None  # citations that overlap evidence / citations; None when refused
     citation_recall: float | None  # evidence that some citation overlaps / evidence; 0 when refused
+    passage_precision: float | None  # the same by passage: cited passages that overlap evidence / cited passages
+    passage_recall: float | None  # evidence that some cited passage overlaps / evidence; 0 when refused
     citations_valid: bool  # every marker resolves, and every citation is used
     citations_verbatim: bool  # every quote is the document's own characters at its offsets
     supported: float | None  # sentences marked `supported` / sentences
@@ -60,6 +62,9 @@ def score(
     ]
     cited = [any(span.overlaps(c["document"], c["start"], c["end"]) for c in citations) for span in spans]
     right = [any(span.overlaps(c["document"], c["start"], c["end"]) for span in spans) for c in citations]
+    passages = cited_passages(answer)
+    near = [any(span.overlaps(*passage) for span in spans) for passage in passages]
+    reached = [any(span.overlaps(*passage) for passage in passages) for span in spans]
     asks = question.answerable
     return Score(
         id=question.id,
@@ -72,6 +77,8 @@ def score(
         facts=(0.0 if refused else sum(found) / len(vital)) if asks and vital else None,
         citation_precision=sum(right) / len(right) if asks and total and right else None,
         citation_recall=(0.0 if refused else sum(cited) / total) if asks and total else None,
+        passage_precision=sum(near) / len(near) if asks and total and near else None,
+        passage_recall=(0.0 if refused else sum(reached) / total) if asks and total else None,
         citations_valid=markers == numbers and (refused or bool(citations)),
         citations_verbatim=all(is_verbatim(citation, documents) for citation in citations),
         supported=mean([float(sentence["support"] == "supported") for sentence in answer["sentences"]]),
@@ -80,6 +87,16 @@ def score(
         words=len(text.split()),
         missed=tuple(nugget.any_of[0] for nugget, there in zip(vital, found, strict=True) if not there or refused),
     )
+
+
+def cited_passages(answer: dict[str, Any]) -> set[tuple[str, int, int]]:
+    """Document and offsets of the passages (hits) that an answer's citations lie in."""
+    return {
+        (hit["document"], hit["start"], hit["end"])
+        for hit in answer["hits"]
+        for cited in answer["citations"]
+        if hit["document"] == cited["document"] and hit["start"] <= cited["start"] and cited["end"] <= hit["end"]
+    }
 
 
 def chosen(answer: dict[str, Any], comparison: Comparison) -> str:
@@ -122,6 +139,8 @@ def summarize(scores: Sequence[Score]) -> dict[str, Any]:
         "facts": average(lambda item: item.facts),
         "citation_precision": average(lambda item: item.citation_precision),
         "citation_recall": average(lambda item: item.citation_recall),
+        "passage_precision": average(lambda item: item.passage_precision),
+        "passage_recall": average(lambda item: item.passage_recall),
         "citations_valid": average(lambda item: item.citations_valid),
         "citations_verbatim": average(lambda item: item.citations_verbatim),
         "supported": average(lambda item: item.supported),
