@@ -16,6 +16,7 @@ from evals.metrics import rate
 
 # Ridge penalty of the fit; the intercept goes free.
 PENALTY = 0.1
+RESAMPLES = 500
 
 Floats = NDArray[np.float64]
 
@@ -45,10 +46,11 @@ def signals(assistant: Assistant, questions: Sequence[Question]) -> tuple[list[S
 
 
 def fit(measured: Sequence[Signals], answerable: Sequence[bool]) -> Fit:
-    """A ridge logistic regression; the threshold is the one with the least sum of both leave-one-out error rates.
+    """A ridge logistic regression, and a threshold on its leave-one-out confidences.
 
-    Rates and not counts, as far more questions are answerable than not. Among equal thresholds the middle one,
-    so that neither side is favoured by chance.
+    The threshold is the mean of those with the least sum of both error rates in `RESAMPLES` bootstrap resamples:
+    the sum is flat over a wide range, and the least of one sample lies anywhere in it. Rates and not counts, as far
+    more questions are answerable than not.
     """
     values = np.array([astuple(one) for one in measured], dtype=np.float64)
     labels = np.array(answerable, dtype=np.float64)
@@ -56,18 +58,25 @@ def fit(measured: Sequence[Signals], answerable: Sequence[bool]) -> Fit:
     for held in range(len(labels)):
         others = np.arange(len(labels)) != held
         left_out[held] = _confidence(_newton(values[others], labels[others]), values[held])
-    edges = np.linspace(0.02, 0.98, 97)
-    errors = np.array(
-        [np.mean(left_out[labels == 1] < edge) + np.mean(left_out[labels == 0] >= edge) for edge in edges]
-    )
-    best = edges[errors == errors.min()]
     coefficients = _newton(values, labels)
     return Fit(
         bias=round(float(coefficients[0]), 4),
         weights=tuple(round(float(one), 4) for one in coefficients[1:]),
-        threshold=round(float(best[len(best) // 2]), 2),
+        threshold=round(_threshold(left_out, labels == 1), 2),
         confidences=tuple(float(one) for one in left_out),
     )
+
+
+def _threshold(confidences: Floats, answerable: NDArray[np.bool_]) -> float:
+    edges = np.linspace(0.02, 0.98, 97)
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(RESAMPLES):
+        yes = random.choice(confidences[answerable], answerable.sum())
+        no = random.choice(confidences[~answerable], (~answerable).sum())
+        errors = np.array([np.mean(yes < edge) + np.mean(no >= edge) for edge in edges])
+        found.append(float(np.mean(edges[errors == errors.min()])))
+    return float(np.mean(found))
 
 
 def gate_data(fitted: Fit, provenance: dict[str, str]) -> str:
