@@ -23,7 +23,7 @@ SHARED = 2
 # How much of the best statement's score another needs to be quoted as well.
 ENOUGH = 0.65
 # How much of the better side's score the other side's cell of a comparison needs; below, its cell stays empty.
-CELL = 0.5
+CELL = 0.65
 # Two statements nearer than this (cosine) say the same thing.
 SAME = 0.95
 # An answer that has this many words takes no further statement.
