@@ -19,6 +19,9 @@ CSS = """
 .sources .where { margin: 0 0 .5rem; font-weight: 600; }
 .sources .lines { display: block; font-weight: 400; opacity: .75; font-size: .85rem; }
 .sources .passage { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; line-height: 1.45; }
+.bot table { table-layout: fixed; width: 100%; }
+.bot th, .bot td { padding: .4rem .5rem !important; word-break: normal !important; overflow-wrap: break-word; hyphens: auto; vertical-align: top; }
+@media (max-width: 480px) { .bot th, .bot td { font-size: .85rem; padding: .3rem !important; } }
 .sources mark { background: #ffe28a; color: #1a1a1a; border-radius: 3px; padding: 0 .1em; }
 """
 
