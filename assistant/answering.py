@@ -19,7 +19,7 @@ from assistant.gate import Decision, decide
 from assistant.index import Index, LiveIndex, current
 from assistant.intents import parts
 from assistant.nouns import Answer, Hit, Turn
-from assistant.query import check_question, spell, standalone
+from assistant.query import check_question, refers_back, spell, standalone
 from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings
 from assistant.writing import quoting_writer
@@ -116,7 +116,8 @@ class Assistant:
 def whole_parts(query: str, comparison: Comparison) -> list[str]:
     """The questions in a message, each made whole: a later one may lean on the first."""
     first, *others = parts(query)
-    return [first, *(standalone(part, [Turn(first)], comparison) for part in others)]
+    leaning = [Turn(first)]
+    return [first, *(standalone(part, leaning, comparison) if refers_back(part, comparison) else part for part in others)]
 
 
 def shared(founds: Sequence[Found], count: int) -> tuple[Hit, ...]:

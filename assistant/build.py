@@ -47,6 +47,9 @@ _VECTORS = ("passage_vectors.npy", "statement_vectors.npy", "aspect_vectors.npy"
 # Chosen with the passage length and the fusion weights; see evals/LOG.md.
 BM25_K1, BM25_B = 1.2, 0.5
 
+# Questions on anything but what documents are likely to be about.
+FOREIGN = Path(__file__).with_name("foreign.json")
+
 _SNAPSHOT = re.compile(r"[0-9a-f]{24}")
 
 Progress = Callable[[int, int], None]  # texts embedded, texts to embed
@@ -148,6 +151,7 @@ def build(
         "splitter": {"version": chunking.VERSION, "characters": size},
         "documents": {document.id: document.digest for document in corpus.documents},
         "comparison": corpus.comparison.as_data(),
+        "background": background(cut, vectors, encoder),
         "passages": len(cut.passages),
         "statements": len(cut.spans),
         **_write(folder, cut, vectors),
@@ -212,6 +216,17 @@ def _embed(cut: _Cut, home: Path, encoder: Encoder, progress: Progress) -> tuple
         known[key] = vector
         progress(done, len(new))
     return np.array([known[key] for key in cut.keys], dtype=np.float32), set(new)
+
+
+def background(cut: _Cut, vectors: Vectors, encoder: Encoder) -> dict[str, float]:
+    """How near questions on anything else come to these documents: the mean best cosine of each set of vectors.
+
+    It differs from corpus to corpus, by size and by the tone of the texts; the gate reads cosines from here up.
+    """
+    foreign = np.array([encoder.encode_query(question) for question in json.loads(FOREIGN.read_text("utf-8"))])
+    ends = np.cumsum([len(cut.passages), len(cut.spans)])
+    named = zip(("passage", "statement", "aspect"), np.split(vectors, ends), strict=True)
+    return {name: round(float((foreign @ part.T).max(axis=1).mean()), 4) if len(part) else 0.0 for name, part in named}
 
 
 def _write(folder: Path, cut: _Cut, vectors: Vectors) -> dict[str, Any]:

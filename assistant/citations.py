@@ -87,7 +87,7 @@ def support(said: str, citation: Citation) -> Support:
     if actual != citation.quote:
         return "unsupported"
     bare = MARKER.sub("", said).strip()
-    quoted = next((shown for shown in (displayed(actual), _in_cell(displayed(actual))) if bare.endswith(shown)), None)
+    quoted = next((shown for shown in (_in_cell(displayed(actual)), displayed(actual)) if bare.endswith(shown)), None)
     if quoted is None:
         return "unsupported"
     lead = bare.removesuffix(quoted).strip()

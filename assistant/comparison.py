@@ -53,9 +53,12 @@ class Comparison:
 
     def neutral(self, text: str) -> str:
         """The text without the names of both sides, single spaces."""
-        for side in range(len(self.sides)):
-            text = self.without(side, text)
-        return " ".join(text.split())
+        before, text = "", " ".join(text.split())
+        while text != before:  # what is left on both sides of a name may be a name
+            before = text
+            for side in range(len(self.sides)):
+                text = " ".join(self.without(side, text).split())
+        return text
 
     def replaced(self, side: int, text: str, word: str) -> str:
         """The text with the words that name a side replaced by another."""

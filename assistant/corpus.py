@@ -64,7 +64,7 @@ def load_corpus(folder: Path) -> Corpus:
         document_id = _document_id(path, folder)
         if document_id == FILE:
             try:
-                comparison = _comparison(path)
+                comparison = _comparison(path, folder)
             except CorpusError as error:
                 problems.append(Problem(document_id, str(error)))
             continue
@@ -90,32 +90,21 @@ def load_corpus(folder: Path) -> Corpus:
 def comparison_of(folder: Path) -> Comparison:
     """What the documents below a folder compare; nothing where no file says so, or it cannot be read."""
     try:
-        return _comparison(folder / FILE)
+        return _comparison(folder / FILE, folder)
     except CorpusError:
         return NOTHING
 
 
-def _comparison(path: Path) -> Comparison:
+def _comparison(path: Path, folder: Path) -> Comparison:
     try:
-        return read_comparison(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        return read_comparison(yaml.safe_load(_bytes(path, folder).decode("utf-8")))
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise CorpusError(f"it does not say what is compared ({' '.join(str(error).split())})") from error
 
 
 def read_document(path: Path, folder: Path) -> Document:
     """The document in one file. Raises CorpusError with the reason why it cannot be one."""
-    try:
-        if not path.resolve(strict=True).is_relative_to(folder.resolve()):
-            raise CorpusError("a link that leads out of the corpus folder; copy the file instead")
-        if path.is_dir():
-            raise CorpusError("a link to another folder; documents are read from the folder itself")
-        if not path.is_file():
-            raise CorpusError("no regular file")
-        if path.stat().st_size > MAX_BYTES:
-            raise CorpusError(f"larger than {MAX_BYTES // 1_000_000} MB; split it")
-        data = path.read_bytes()
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        raise CorpusError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    data = _bytes(path, folder)
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -137,6 +126,22 @@ def read_document(path: Path, folder: Path) -> Document:
         digest=hashlib.sha256(data).hexdigest(),
         body=body,
     )
+
+
+def _bytes(path: Path, folder: Path) -> bytes:
+    """The content of a regular file of the corpus. Raises CorpusError with the reason why there is none."""
+    try:
+        if not path.resolve(strict=True).is_relative_to(folder.resolve()):
+            raise CorpusError("a link that leads out of the corpus folder; copy the file instead")
+        if path.is_dir():
+            raise CorpusError("a link to another folder; documents are read from the folder itself")
+        if not path.is_file():
+            raise CorpusError("no regular file")
+        if path.stat().st_size > MAX_BYTES:
+            raise CorpusError(f"larger than {MAX_BYTES // 1_000_000} MB; split it")
+        return path.read_bytes()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise CorpusError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 def front_matter(text: str) -> tuple[dict[str, Any], int]:

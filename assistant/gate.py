@@ -7,6 +7,7 @@ and 1 and means the same on any corpus. `python -m evals calibrate` fits the wei
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -32,9 +33,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 class Signals:
     """What the gate knows of a question; each between 0 and 1."""
 
-    statement_cosine: float  # of the best statement among the hits
-    passage_cosine: float  # of the best passage
-    aspect_cosine: float  # of what the question is about to what the best statement is about
+    nearness: float  # the mean of the best passage's, statement's and aspect's cosine, each above its background
     lexical: float  # the best BM25 score over the most that the question's terms could give
     strangers: float  # names, numbers and product words that the best hits lack, n of them as 1 - 1/(1+n)
     wrong_kind: float  # 1 where the question asks for a price, a date, a command … and the best hits hold none
@@ -90,10 +89,14 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
     asked = [name for name in names(told) if not (name[0].isdigit() and is_choice(found.query, index.comparison))]
     unknown = {word.lower() for word in asked if stem(word.lower()) not in near}
     unknown.update(product_words(index, encoder, told))
+    # One signal: they measure the same thing, and a fit on one small corpus cannot tell them apart.
+    best = {
+        "passage": found.cosines,
+        "statement": [float(cosines.max(initial=0.0)) for cosines in found.statement_cosines],
+        "aspect": [float(cosines.max(initial=0.0)) for cosines in found.aspect_cosines],
+    }
     return Signals(
-        statement_cosine=max(0.0, *(float(cosines.max(initial=0.0)) for cosines in found.statement_cosines)),
-        passage_cosine=max(0.0, *found.cosines),
-        aspect_cosine=max(0.0, *(float(cosines.max(initial=0.0)) for cosines in found.aspect_cosines)),
+        nearness=sum(_above(index.background[name], cosines) for name, cosines in best.items()) / len(best),
         lexical=min(1.0, max(found.lexical) / total),
         strangers=1 - 1 / (1 + len(unknown)),
         wrong_kind=float(any(not kind.holds.search(text) for kind in asked_kinds(found.query))),
@@ -102,6 +105,11 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
             or (is_choice(found.query, index.comparison) and any(index.comparison.named(found.query)))
         ),
     )
+
+
+def _above(background: float, cosines: Iterable[float]) -> float:
+    """How far the best cosine stands above what questions on anything else reach, as a share of what is left to 1."""
+    return max(0.0, (float(max(cosines, default=0.0)) - background) / (1 - background))
 
 
 def product_words(index: Index, encoder: Encoder, query: str) -> list[str]:

@@ -32,7 +32,7 @@ from assistant.errors import IndexUnusable
 from assistant.nouns import Kind, Passage, Statement
 from assistant.terms import terms
 
-FORMAT = 2
+FORMAT = 3
 COLLECTION = "passages"
 SELF_QUERIES = 32
 KINDS: tuple[Kind, ...] = ("sentence", "item", "row")
@@ -53,6 +53,7 @@ class Index:
                 fcntl.flock(self._lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 self.manifest: dict[str, Any] = json.loads(self._lease.read())
                 self._check_files()
+                self.background: dict[str, float] = dict(self.manifest["background"])
                 self.comparison: Comparison = read_comparison(self.manifest["comparison"])
                 self.passages = _load_passages(self.folder / "passages.jsonl")
                 self._rows = {passage.id: row for row, passage in enumerate(self.passages)}

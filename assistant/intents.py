@@ -10,9 +10,10 @@ from assistant.terms import terms
 _USE = r"(?:use|choose|pick|take|run|go|recommend|suggest|select|prefer|adopt|buy|opt|put|host|deploy|build|move|rely|install|settle|advise)"
 _CHOICE = re.compile(
     r"\bwhich (?:one|of (?:the two|them|these|those|both)|technology|option|approach|solution|way|is (?:better|best|right)|fits|suits|should|would|do|to|side|kind|type)\b"
-    rf"|\b(?:what|which|where)\b.{{0,25}}\b(?:should|do|does|would|could|can|to|shall)(?: (?:i|we|you|they|one|people|it))?(?: \w+)? {_USE}\b(?: (?:for|with|on|to)\b)?(?: it\b)?(?: (?:on|in|to)\b)?"
-    rf"|\bwould (?:you|it be (?:wise|better))(?: rather| to)? {_USE}?\b|\b(?:can|could) (?:we|i) settle on\b"
-    r"|\bshould (?:i|we|they|it|this|that|my|our|the|a|an|one)\b|\bdo (?:i|we) (?:need|want)\b"
+    rf"|\b(?:what|which|where)\b.{{0,25}}\b(?:should|shall)\b(?: \w+){{0,3}}? {_USE}\b(?: (?:for|with|on|to)\b)?(?: it\b)?(?: (?:on|in|to)\b)?"
+    rf"|\b(?:what|which|where)\b.{{0,25}}\b(?:do|does|would|could|can) (?:i|we|you|they|one|people)(?: \w+)? {_USE}\b(?: (?:for|with|on|to)\b)?(?: it\b)?(?: (?:on|in|to)\b)?"
+    rf"|\b(?:what|which|where)(?: \w+)? to {_USE}\b"
+    rf"|\bshould (?:i|we|they|it|this|that|my|our|the|a|an|one)\b(?: (?:rather|better|just))?(?: {_USE}\b)?|\bdo (?:i|we) (?:need|want)\b"
     r"|\bwinner\b|\b(?:our|the|my|your) (?:choice|decision|pick|recommendation|advice)\b"
     r"|\bbetter (?:off|choice|option|fit|suited|with|for|to use)\b|\b(?:is it better|does it make sense) to (?:go|use|run|take)(?: (?:with|for))?\b"
     r"|\bsuit(?:s|ed|able)?\b|\b(?:good|right|best) (?:choice|fit|option|idea|tool)\b"
@@ -21,11 +22,14 @@ _CHOICE = re.compile(
 )
 # A need, told without a question.
 _NEED = re.compile(
-    r"\W*(?:we|i|our|my)\b.{0,80}\b(?:need|needs|want|wants|must|have to|has to|require|requires)\b", re.IGNORECASE
+    r"\W*(?:we|i|our|my)\b.{0,80}\b(?:need|needs|want|wants|must|have to|has to|require|requires)\b"
+    r"(?! to (?:know|understand|learn|ask|see|explain|hear|find|read)\b)",
+    re.IGNORECASE,
 )
 _EITHER = re.compile(
     r"\W*\bor\b(?:\s+(?:rather|better|just|in|on|for|a|an|the|use|with|plain|do))*\s*|\s*\?\s*", re.IGNORECASE
 )
+_PAIRED = re.compile(r"\s+and\s+(?:(?:a|an|the|in|of|for|on|with|to)\s+)*", re.IGNORECASE)
 _COMPARISON = re.compile(
     r"\b(?:compar\w+|differences?|differ|differs|different|differently|distinguish\w*|distinction|versus|vs\.?|against|as opposed to|relative to|than|pros and cons"
     r"|contrast\w*|trade-?offs?|side by side|respective(?:ly)?|in common|each of (?:them|the two)|both|the two|neither)\b",
@@ -55,6 +59,7 @@ _ASKS = re.compile(
     r"\b(?:what|how|why|which|where|when|who|whose|is|are|does|do|can|could|should|will|would|has|have|tell|explain|name|list)\b",
     re.IGNORECASE,
 )
+_VERB = re.compile(r"\b(?:is|are|was|were|does|do|did|can|could|may|might|should|will|would|has|have)\b", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:both|the two|neither|either|two (?:technologies|approaches|options))\b", re.IGNORECASE)
 _YES_NO = re.compile(
     r"\W*(?:(?:so|and|but|then|ok(?:ay)?|well|hi|hello|please|tell me|quick question)\b[\s,:]*)*"
@@ -80,7 +85,9 @@ class Kind:
 
 
 def _kind(name: str, asks: str, holds: str, ignore_case: bool = True) -> Kind:
-    return Kind(name, re.compile(asks, re.IGNORECASE), re.compile(holds, re.IGNORECASE if ignore_case else 0))
+    return Kind(
+        name, re.compile(asks, re.IGNORECASE), re.compile(holds, re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
+    )
 
 
 KINDS = (
@@ -137,17 +144,25 @@ def is_choice(question: str, comparison: Comparison) -> bool:
     """Whether a question asks which side to take ("Should I …", "this or that?")."""
     if _CHOICE.search(question) or (comparison.sides and "?" not in question and _NEED.match(question)):
         return True
-    # "Containers or a VM?": the two sides with nothing but "or" and small words between them.
+    between = _between(question, comparison)
+    return between is not None and _EITHER.fullmatch(between) is not None
+
+
+def is_comparison(question: str, comparison: Comparison) -> bool:
+    """Whether a question asks how two things differ, or the same of both sides ("How do X and Y start?")."""
+    if _COMPARISON.search(question):
+        return True
+    between = _between(question, comparison)
+    return between is not None and _PAIRED.fullmatch(between) is not None
+
+
+def _between(question: str, comparison: Comparison) -> str | None:
+    """What stands between the names of the two sides, where a question names both."""
     places = [match for side in range(len(comparison.sides)) if (match := comparison.search(side, question))]
     if len(places) < 2:
-        return False
+        return None
     first, second = sorted(places, key=lambda match: match.start())
-    return _EITHER.fullmatch(question[first.end() : second.start()]) is not None
-
-
-def is_comparison(question: str) -> bool:
-    """Whether a question asks how two things differ."""
-    return _COMPARISON.search(question) is not None
+    return question[first.end() : second.start()]
 
 
 def is_yes_no(question: str) -> bool:
@@ -187,14 +202,17 @@ def aspect(question: str, comparison: Comparison) -> str:
 def parts(question: str) -> tuple[str, ...]:
     """The questions in one message, each of which asks for something of its own; one for most messages."""
     found: list[str] = []
-    for piece in _PART.split(question):
-        piece = piece.strip()
-        if found and not _both_ask(found[-1], piece):
-            found[-1] = f"{found[-1]} {piece}"
-        else:
-            found.append(piece)
+    start = 0
+    for gap in [*_PART.finditer(question), None]:
+        before = question[start : gap.start()] if gap else question[start:]
+        after = question[gap.end() :] if gap else ""
+        if gap is None or (_asks(before) and _asks(_PART.split(after, maxsplit=1)[0])):
+            found.append(before.strip())
+            start = gap.end() if gap else start
     return tuple(found)
 
 
-def _both_ask(before: str, after: str) -> bool:
-    return all(_ASKS.search(piece) and len(set(terms(piece))) > 1 for piece in (before, after))
+def _asks(piece: str) -> bool:
+    """Whether a piece of a message is a question of its own, and not the tail of one ("and why?")."""
+    content = len(set(terms(piece)))
+    return _ASKS.search(piece) is not None and (content > 1 or (content == 1 and _VERB.search(piece) is not None))

@@ -11,14 +11,14 @@ from assistant.terms import STOP_WORDS, stem, terms, words
 
 # Words that lean on what was said before. "This page", "the same host" and "is it safe to …" do not.
 _PRONOUN = re.compile(
-    r"\b(?:they|them|theirs?|these|those|its?|he|she|his|her)\b"
-    r"(?!\s+(?:(?:generally|really|still|even|ever|ok(?:ay)?|a good idea|good|bad|better|best|possible|true|safe|enough|worth|wise|easier|harder|correct|"
-    r"right|advisable|necessary|common|who)\b.{0,12}\b(?:to|that|if|for|when|practice|in)\b|possible\b|true\b|who\b))",
+    r"\b(?:they|them|theirs?|these|those|its|he|she|his|her)\b"
+    r"|\bit\b(?!\s+(?:generally|really|still|even|ever|ok(?:ay)?|a good idea|good|bad|better|best|possible|true|safe|enough|worth|wise|easier|harder|"
+    r"correct|right|advisable|necessary|common)\b.{0,12}\b(?:to|that|if|for|when|practice|in)\b|\s+(?:possible|true)\b)",
     re.IGNORECASE,
 )
 _POINTER = re.compile(
-    r"\b(?:this|that)\b(?=\s*(?:[?.!,;]|$|is\b|was\b|so\b|too\b|one\b|means?\b|makes?\b|would\b|does\b|happens?\b|thing\b|case\b|way\b|risky\b|be\b|work\b|good\b|bad\b|for\b|the\b|a\b|it\b))"
-    r"|^\W*(?:is|isn't|was|does|doesn't|would|could|can|will|why|how|and|so|but)\b[\w' ]{0,12}\b(?:this|that)\b"
+    r"\b(?:this|that)\b(?=\s*(?:[?.!,;]|$|is\b|was\b|so\b|too\b|one\b|means?\b|makes?\b|would\b|does\b|happens?\b|thing\b|case\b|way\b|risky\b|be\b|work\b|good\b|bad\b|for\b|compares?\b))"
+    r"|^\W*(?:is|isn't|was|does|doesn't|would|could|can|will|why|how|and|so|but)(?: (?:is|does|did|would|was|not|about|come|then))?\s+(?:this|that)\b"
     r"|\b(?:the )?(?:former|latter)\b|\bthe (?:others?|rest)\b(?! \w+ing\b)|\bthe (?:first|second|same|other) ones?\b|\binstead\s*\W*$|\b(?:what|anything|who|where) else\b"
     r"|\bsame (?:question|thing|for|with)\b|\bthe rest of (?:it|them)\b|\bthe other\s*[?.!]*$",
     re.IGNORECASE,
@@ -30,19 +30,24 @@ _CONTINUES = re.compile(
 )
 _CORRECTS = re.compile(
     r"\s*(?:(?:no|nope|sorry|oops|wait|pardon|my mistake|i mean|actually)\b[\s,.!:;-]*)*"
-    r"(?:(?:what )?i (?:meant|mean|wanted to ask|was asking about|am asking about)|i'm asking about|i was talking about|make that|rather|not that one)\b[\s,:]*"
-    r"|\s*(?:no|nope|sorry|oops|wait)\b[\s,.!:;-]+(?=\S)",
+    r"(?:(?:what )?i (?:meant|mean|wanted to ask|was asking about|am asking about)|i'm asking about|i was talking about|make that|rather(?! than)|not that one)\b(?! to\b)[\s,:]*"
+    r"|\s*(?:no|nope|sorry|oops|wait)\s*[,.!:;-]+\s*(?=\S)(?!worries)",
     re.IGNORECASE,
 )
 _LEAVES = re.compile(
     r"\s*(?:(?:ok(?:ay)?|thanks?(?: you)?|great|now)\b[\s,.!]*)*(?:(?:a |on (?:to )?a |to )?(?:different|new|another|other|separate|unrelated) (?:topic|question|subject|thing|matter)"
-    r"|something (?:else|different)(?: entirely)?|changing (?:the )?(?:topic|subject)|by the way|btw|unrelated)\b[\s,.:;-]*",
+    r"|something (?:else|different)(?: entirely)?|changing (?:the )?(?:topic|subject)|by the way|btw|unrelated(?=\s*[,.:;-]))\b[\s,.:;-]*",
     re.IGNORECASE,
 )
 _REJECTED = re.compile(r"\bnot (?:the |about |on )?((?:[\w-]+)(?: [\w-]+)?)", re.IGNORECASE)
 _OTHER = re.compile(
-    r"\b(?:the )?other (?:ones?|two|option|technology|approach|side|kind)?\b|\bthe (?:other|alternative)\b",
+    r"\bthe other (?:one|option|technology|approach|side|kind)\b|\bthe other\b(?= *[?.!,;]*$| (?:is|does|do|be|has|need|for|when|in)\b)|\bthe alternative\b",
     re.IGNORECASE,
+)
+_ORDINAL = re.compile(r"\b(?:the )?(former|latter)(?: one)?\b", re.IGNORECASE)
+_TOGETHER = re.compile(r"\b(?:both|either|neither|each|which of|the two)\b", re.IGNORECASE)
+_REPLY = re.compile(
+    r"\W*(?:(?:thanks?|thank you|thx|ok(?:ay)?|no|yes|great|cool|bye|hello|hi|hey|got it|i see)\W*)+", re.IGNORECASE
 )
 _PLACES = re.compile(
     r"\s*(?:and|but|so|or)?\s*(?:on|in|with|without|for|when|if|during|under|after|before|at|as|to)\b", re.IGNORECASE
@@ -50,7 +55,7 @@ _PLACES = re.compile(
 _COMPARED = re.compile(r"\b(?:compar\w+|differen\w+|differs?|versus|vs|than)\b", re.IGNORECASE)
 _FEW_TERMS = 2
 # Words of a follow-up that say nothing of their own.
-_NO_CONTENT = frozenset(terms("one ones question answer case other others rest sure right meant sorry"))
+_NO_CONTENT = frozenset(terms("one ones question answer case other others rest sure right meant sorry former latter"))
 MAX_QUESTION = 2000
 
 
@@ -86,16 +91,23 @@ def read_history(turns: Any) -> list[Turn]:
 
 def needs_history(question: str, comparison: Comparison = NOTHING) -> bool:
     """Whether a question can hardly be understood alone: a reference, an ellipsis, or next to no content."""
-    if _LEAVES.match(question):
+    if _LEAVES.match(question) or _REPLY.fullmatch(question):
         return False
-    if _CORRECTS.match(question) or len(set(terms(question))) <= _FEW_TERMS:
+    content = len(set(terms(question)))
+    if _CORRECTS.match(question) or content <= _FEW_TERMS or refers_back(question, comparison):
         return True
+    return bool(_CONTINUES.match(question)) and content <= 2 * _FEW_TERMS
+
+
+def refers_back(question: str, comparison: Comparison = NOTHING) -> bool:
+    """Whether a question holds a word that stands for something said before it ("it", "the other one", "that")."""
     if _POINTER.search(question) and not _inside(question, comparison):
         return True
     pronoun = _PRONOUN.search(question)
-    if pronoun and not _explained(question[: pronoun.start()], comparison):
-        return True
-    return bool(_CONTINUES.match(question)) and len(set(terms(question))) <= 2 * _FEW_TERMS
+    if pronoun is None:
+        return False
+    compared = comparison.only(question) is not None and _COMPARED.search(question)
+    return bool(compared) or not _explained(question[: pronoun.start()], comparison)
 
 
 def standalone(question: str, history: Sequence[Turn], comparison: Comparison = NOTHING) -> str:
@@ -133,7 +145,7 @@ def standalone(question: str, history: Sequence[Turn], comparison: Comparison = 
 def _with_words(asked: str, before: str, rejected: set[str], resolved: bool, comparison: Comparison) -> str:
     """A question followed, in brackets, by the words of the one before that it needs."""
     side = comparison.only(asked)
-    if side is not None:
+    if side is not None and not _COMPARED.search(asked):
         before = comparison.without(1 - side, before)
     content = _beside(asked, comparison)
     new_aspect = bool(_CONTINUES.match(asked) or _CORRECTS.match(asked) or rejected) and not _PLACES.match(
@@ -163,12 +175,15 @@ def _resolved(asked: str, last: Turn, before: str, comparison: Comparison) -> tu
     """The question with "they", "it" or "the other one" replaced by the side that is meant, where that is plain."""
     if not comparison.sides:
         return asked, False
+    if (ordinal := _ORDINAL.search(asked)) and (first := comparison.first(before)) is not None:
+        meant = first if ordinal.group(1).lower() == "former" else 1 - first
+        return f"{asked[: ordinal.start()]}{comparison.sides[meant].name.lower()}{asked[ordinal.end() :]}", False
     focus = comparison.only(before)
     source = before
     if focus is None:
         source = _first_sentence(last.answer)
         focus = comparison.first(source)
-    if focus is None:
+    if focus is None or _TOGETHER.search(asked):
         return asked, False
     match = comparison.search(focus, source)
     name = match.group() if match else comparison.sides[focus].name
@@ -176,10 +191,12 @@ def _resolved(asked: str, last: Turn, before: str, comparison: Comparison) -> tu
     if _OTHER.search(asked) and not any(named):
         return _OTHER.sub(comparison.sides[1 - focus].name.lower(), asked, count=1), True
     pronoun = _PRONOUN.search(asked)
-    if pronoun is None or named[focus] or _explained(asked[: pronoun.start()], comparison):
+    compared = named[1 - focus] and _COMPARED.search(asked)
+    if pronoun is None or named[focus] or (not compared and _explained(asked[: pronoun.start()], comparison)):
         return asked, False
     mark = "'s" if pronoun.group().lower() in _POSSESSIVE else ""
-    return f"{asked[: pronoun.start()]}{name}{mark}{asked[pronoun.end() :]}", len(_beside(asked, comparison)) > 1
+    said = f"{asked[: pronoun.start()]}{name}{mark}{asked[pronoun.end() :]}"
+    return said, len(_beside(asked, comparison)) > 0
 
 
 def _explained(text: str, comparison: Comparison) -> bool:

@@ -7,7 +7,7 @@ document holds (HTML, images, addresses, control characters) comes out as plain 
 import html
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -150,6 +150,8 @@ def _markdown_code(content: str) -> str:
 
 
 MARKDOWN = Style(escape_markdown, ("**", "**"), ("*", "*"), _markdown_code)
+# A bar inside code would end the cell of a table.
+CELL = replace(MARKDOWN, code=lambda content: _markdown_code(content).replace("|", "\\|"))
 PLAIN = Style(str, ("", ""), ("", ""), str)
 BOLD = Style(str, ("\x1b[1m", "\x1b[22m"), ("", ""), str)
 
@@ -157,14 +159,14 @@ BOLD = Style(str, ("\x1b[1m", "\x1b[22m"), ("", ""), str)
 def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
     """The answer for a Markdown surface; each citation is a link to `anchor(number)`."""
 
-    def piece(text: str) -> str:
-        return _pieces(text, MARKDOWN, lambda n: f"[\\[{n}\\]]({anchor(n)})")
+    def piece(text: str, style: Style = MARKDOWN) -> str:
+        return _pieces(text, style, lambda n: f"[\\[{n}\\]]({anchor(n)})")
 
     blocks = []
     for block in blocks_of(answer):
         if isinstance(block, Table):
             rows = [[escape_markdown(name) for name in block.header], ["---"] * len(block.header)]
-            rows += [[piece(cell) for cell in row] for row in block.rows]
+            rows += [[piece(cell, CELL) for cell in row] for row in block.rows]
             blocks.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
         else:
             blocks.append(piece(block))

@@ -18,6 +18,8 @@ from assistant.nouns import Hit, Passage
 POOL = 50
 # Weights of the normalised passage cosine, best-statement cosine and BM25 score.
 WEIGHTS = (0.5, 0.5, 1.0)
+# Weight of the normalised best-aspect cosine, where the documents compare two sides.
+ASPECT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,13 @@ def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
     rows = pool(index, vector, lexical)
     cosines = index.cosines(vector, rows)
     best_statement = np.array([best(index, vector, row, cosine) for row, cosine in zip(rows, cosines, strict=True)])
-    fused = fuse([cosines, best_statement, lexical[rows]], WEIGHTS)
+    columns, weights = [cosines, best_statement, lexical[rows]], list(WEIGHTS)
+    if index.comparison.sides:
+        # What is said of the other side stands as near to the aspect of a question as what is said of this one.
+        aspects = [index.aspect_cosines(about_vector, row).max(initial=0.0) for row in rows]
+        columns.append(np.array(aspects, dtype=np.float64))
+        weights.append(ASPECT)
+    fused = fuse(columns, weights)
     order = index.ranked(rows, fused)[:count]
     score = dict(zip(rows.tolist(), fused.tolist(), strict=True))
     cosine = dict(zip(rows.tolist(), cosines.tolist(), strict=True))

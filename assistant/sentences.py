@@ -77,8 +77,8 @@ def aspects(text: str, comparison: Comparison) -> list[str]:
     parts = [text[low:high] for low, high in sentence_spans(text)] or [text]
     if label := _LABEL.match(text):
         parts.append(label.group(1))
-    bare = [comparison.neutral(part) for part in parts]
-    return [after if any(map(str.isalnum, after)) else before for before, after in zip(parts, bare, strict=True)]
+    bare = [part for part in map(comparison.neutral, parts) if any(map(str.isalnum, part))]
+    return bare or [text]
 
 
 def is_delimiter_row(line: str) -> bool:

@@ -10,7 +10,7 @@ from assistant.comparison import NOTHING, Comparison
 from assistant.embedding import Vectors
 from assistant.gate import idf
 from assistant.index import Index
-from assistant.intents import implies_sides, is_choice, is_comparison
+from assistant.intents import implies_sides, is_choice, is_comparison, is_yes_no
 from assistant.nouns import Passage, Statement
 from assistant.retrieval import Found
 from assistant.sentences import opening_header, opens_with_reference
@@ -23,7 +23,7 @@ SHARED = 2
 # How much of the best statement's score another needs to be quoted as well.
 ENOUGH = 0.65
 # How much of the better side's score the other side's cell of a comparison needs; below, its cell stays empty.
-CELL = 0.65
+CELL = 0.4
 # Two statements nearer than this (cosine) say the same thing.
 SAME = 0.95
 # An answer that has this many words takes no further statement.
@@ -32,7 +32,7 @@ WORDS = 70
 # question's words (by idf) that it holds, of its passage's score, and of being advice where a choice is asked for.
 COSINE, ASPECT, OVERLAP, PASSAGE, ADVICE = 0.25, 0.75, 0.1, 0.1, 0.15
 # What a statement gains by speaking of the one side that the question names.
-SIDE = 0.05
+SIDE = 0.15
 # What two cells of a comparison gain by standing below the same heading.
 PARALLEL = 0.1
 # How many of each side's statements are tried in pairs.
@@ -90,11 +90,12 @@ def quoting_writer(index: Index, founds: Sequence[Found]) -> Iterator[Quote]:
 def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
     comparison = index.comparison
     choice = is_choice(found.query, comparison)
-    ranked = _candidates(index, found, choice)
     both = all(comparison.named(found.query)) or implies_sides(found.query, comparison)
+    ranked = _candidates(index, found, choice, both)
     if choice and comparison.sides:
-        ranked = _decided(ranked)
-    elif both and alone and is_comparison(found.query):
+        # "When should I use this one?" has chosen; "Should I use this one?" has not.
+        ranked = _decided(ranked, None if is_yes_no(found.query) else comparison.only(found.query))
+    elif both and alone and is_comparison(found.query, comparison):
         yield from _compared(comparison, ranked)
         return
     for candidate in _best(ranked, MOST if alone else SHARED):
@@ -106,9 +107,11 @@ def _compared(comparison: Comparison, ranked: Sequence[_Candidate]) -> Iterator[
     of each side, and another pair where there is room for it.
     """
     left = list(ranked)
+    shown: list[Quote] = []
     said = 0
     if left and all(comparison.named(left[0].statement.text)):
-        yield _quote(comparison, left[0])
+        shown.append(_quote(comparison, left[0]))
+        yield shown[0]
         said = _length(left[0])
         left = [one for one in left[1:] if not _same(one, left[0])]
     best = 0.0
@@ -117,10 +120,14 @@ def _compared(comparison: Comparison, ranked: Sequence[_Candidate]) -> Iterator[
         best = best or max((one.score for one in cells), default=0.0)
         cells = [one for one in cells if one.score >= (ENOUGH if row else CELL) * best]
         said += sum(map(_length, cells))
-        if not cells or (row and (len(cells) < 2 or said > WORDS)):
+        quotes = [replace(_quote(comparison, cell), lead="", cell=cell.side) for cell in cells]
+        again = any(_overlap(quote, other) for quote in quotes for other in shown)
+        if not cells or (row and (len(cells) < 2 or said > WORDS or again)):
             return
-        for cell in cells:
-            yield replace(_quote(comparison, cell), lead="", cell=cell.side)
+        yield from quotes
+        if len(cells) < 2:
+            return
+        shown += quotes
         left = [one for one in left if not any(_same(one, cell) for cell in cells)]
 
 
@@ -143,17 +150,18 @@ def _parallel(first: _Candidate, second: _Candidate) -> bool:
     return one.document_id == other.document_id and len(one.section) > 1 and one.section[:-1] == other.section[:-1]
 
 
-def _decided(ranked: Sequence[_Candidate]) -> list[_Candidate]:
-    """The candidates with those of the side that the best ones speak for first, then the best of the other side."""
-    votes = [0.0, 0.0]
-    for one in ranked[:VOTERS]:
-        if one.side is not None:
-            votes[one.side] += float(np.exp(SHARPNESS * one.score))
-    if votes[0] == votes[1]:
-        return list(ranked)
-    chosen = int(votes[1] > votes[0])
-    ours = [one for one in ranked if one.side == chosen]
-    return [*ours[:2], *(one for one in ranked if one not in ours[:2])]
+def _decided(ranked: Sequence[_Candidate], chosen: int | None) -> list[_Candidate]:
+    """The two best candidates of the chosen side first; without one, of the side that the best ones speak for."""
+    if chosen is None:
+        votes = [0.0, 0.0]
+        for one in ranked[:VOTERS]:
+            if one.side is not None:
+                votes[one.side] += float(np.exp(SHARPNESS * one.score))
+        if votes[0] == votes[1]:
+            return list(ranked)
+        chosen = int(votes[1] > votes[0])
+    ours = [one for one in ranked if one.side == chosen][:2]
+    return [*ours, *(one for one in ranked if one not in ours)]
 
 
 def _best(ranked: Sequence[_Candidate], most: int) -> list[_Candidate]:
@@ -175,9 +183,10 @@ def _overlap(first: Quote, second: Quote) -> bool:
     return first.passage == second.passage and first.start < second.end and second.start < first.end
 
 
-def _candidates(index: Index, found: Found, choice: bool) -> list[_Candidate]:
+def _candidates(index: Index, found: Found, choice: bool, all_sides: bool = False) -> list[_Candidate]:
     """Every statement of the hits, by falling score; equal scores go by place."""
-    asked = list(dict.fromkeys(terms(found.query)))
+    # A comparison names the sides only to say whose difference is asked for.
+    asked = list(dict.fromkeys(terms(index.comparison.neutral(found.query) if all_sides else found.query)))
     mass = {term: idf(index, term) for term in asked if index.document_frequency(term)}
     total = sum(mass.values()) or 1.0
     asked_side = index.comparison.only(found.query)

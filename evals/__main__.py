@@ -1,4 +1,4 @@
-"""`python -m evals`: run, lint, calibrate, chunking, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
+"""`python -m evals`: run, lint, calibrate, support, chunking, mtrag_un, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
 
 import json
 import sys
@@ -12,12 +12,15 @@ from assistant.answering import Assistant, open_assistant
 from assistant.cli import complain, progress_bar
 from assistant.cli import run as command_line
 from assistant.corpus import load_corpus
+from assistant.embedding import open_encoder
 from assistant.errors import UsageError
 from assistant.gate import WEIGHTS
 from assistant.settings import CHECKOUT, Settings, load_settings
+from assistant.support import WEIGHTS as SUPPORT_WEIGHTS
+from assistant.support import load_weights as load_support
 from evals import bench as benches
 from evals import calibrate as calibration
-from evals import chunking_evaluation, references
+from evals import chunking_evaluation, mtrag_un, references, support
 from evals.gold import GOLD, gold_digest, load_gold, locate
 from evals.run import ask_all, baseline_of, canonical, regressions, report, table, timings
 
@@ -129,6 +132,38 @@ def chunking(
         print(
             f"{group:20}" + "".join(f"{values[metric]:8.1f}" for metric in ("recall", "precision", "iou", "characters"))
         )
+
+
+@app.command(name="mtrag_un")
+def judge_refusal(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder of mtrag_un.")],
+    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="Where its documents and index are kept.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Answering and refusing on MTRAG-UN, a corpus the gate was not fitted on, beside simpler rules."""
+    result = mtrag_un.measure(data, index, None, progress_bar, complain)
+    print(canonical(result) if as_json else mtrag_un.table(result))
+
+
+@app.command(name="support")
+def judge_support(
+    write: Annotated[bool, typer.Option("--write", help="Fit on the dev half and write assistant/support.json.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The support check on hand-written contradictions and paraphrases, and on pairs made by rule."""
+    settings = load_settings()
+    corpus = load_corpus(settings.corpus)
+    encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
+    dev = support.load_entries(support.DEV)
+    fitted = support.fit(dev, encoder, corpus.comparison)
+    if write:
+        SUPPORT_WEIGHTS.write_text(support.support_data(fitted), "utf-8")
+        load_support.cache_clear()
+    crossed = support.cross_validated(fitted, dev)
+    held_out = support.measure(support.load_entries(support.DEV.with_name("test.yaml")), encoder, corpus.comparison)
+    made = support.measure(support.rule_made(corpus.documents, corpus.comparison), encoder, corpus.comparison)
+    result = {"dev, cross-validated": crossed, "test": held_out, "made by rule": made}
+    print(canonical(result) if as_json else support.report(held_out, made, crossed))
 
 
 @app.command()

@@ -14,7 +14,8 @@ import pytest
 
 from assistant.build import Report, build, build_lock
 from assistant.chunking import Window
-from assistant.corpus import load_corpus
+from assistant.comparison import Comparison
+from assistant.corpus import comparison_of, load_corpus
 from assistant.embedding import PACKAGED_MODEL, OnnxEmbeddings, Vectors, open_encoder
 from assistant.index import Index, open_index
 
@@ -137,6 +138,12 @@ def founding(founding_home: Path) -> Iterator[Index]:
     index = open_index(founding_home)
     yield index
     index.close()
+
+
+@pytest.fixture(scope="session")
+def comparison() -> Comparison:
+    """What the checkout's own corpus compares."""
+    return comparison_of(REPOSITORY / "corpus")
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,24 @@
 """The whole flow: ask is the last of stream, a refusal says what is missing, an edit is in the next answer."""
 
+import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import with_encoders
 
-from assistant.answering import Assistant, check_model, open_assistant, refusal
+from assistant.answering import Assistant, check_model, open_assistant, refusal, whole_parts
 from assistant.build import build, build_lock
+from assistant.citations import SILENT
 from assistant.corpus import load_corpus
 from assistant.errors import AssistantError, IndexUnusable, UsageError
 from assistant.gate import Decision
 from assistant.index import current
 from assistant.nouns import Answer, Turn
+from assistant.rendering import Table, answer_json, blocks_of
 from assistant.settings import Settings
+from evals.gold import load_gold
 
 ANSWERABLE = "Why do containers start faster than VMs?"
 UNANSWERABLE = "What does a Docker subscription cost?"
@@ -240,3 +245,135 @@ def test_two_assistants_share_an_index_folder(tmp_path, encoders, write_corpus):
     first.close()
     assert second.ask(QUESTION).index == current(home)
     second.close()
+
+
+TWO = "Why do containers start quickly, and how strong is the isolation of VMs?"
+HALF = "Why do containers start quickly, and what does a Docker subscription cost per year?"
+
+
+def test_two_questions_in_one_are_both_answered(founded):
+    answer = founded.ask(TWO)
+    assert not answer.refused
+    assert answer.notices == ()
+    quoted = " ".join(citation.quote for citation in answer.citations)
+    assert "start almost instantly" in quoted
+    assert "hardware-level isolation" in quoted
+    assert {citation.passage for citation in answer.citations} <= {hit.passage for hit in answer.hits}
+    assert len({hit.passage.id for hit in answer.hits}) == len(answer.hits)
+
+
+def test_the_part_that_is_not_answered_is_named(founded):
+    answer = founded.ask(HALF)
+    assert not answer.refused
+    assert "start almost instantly" in answer.text
+    (notice,) = answer.notices
+    assert "what does a Docker subscription cost per year?" in notice
+    assert "start quickly" not in notice
+    assert "subscription" not in answer.text
+
+
+def test_where_no_part_is_answered_the_whole_is_refused(founded):
+    answer = founded.ask(
+        "What does a Docker subscription cost per year, and who invented the first hypervisor in Paris?"
+    )
+    assert answer.refused
+    assert answer.notices == ()
+    assert answer.sentences == ()
+
+
+@pytest.mark.parametrize(
+    ("question", "answered", "asked"),
+    [
+        ("What is a hypervisor and what does a Docker subscription cost?", "hypervisor", "subscription"),
+        ("What is a hypervisor and what is the weather in Paris?", "hypervisor", "weather"),
+        ("What does a Docker subscription cost, and what is a hypervisor?", "hypervisor", "subscription"),
+    ],
+)
+def test_a_short_question_beside_one_that_is_not_answered_is_answered(question, answered, asked, founded):
+    answer = founded.ask(question)
+    assert not answer.refused
+    assert answered in answer.text
+    (notice,) = answer.notices
+    assert asked in notice
+
+
+def test_a_single_question_has_no_notice(founded):
+    for question in (ANSWERABLE, UNANSWERABLE, "Compare the isolation of containers and VMs"):
+        assert founded.ask(question).notices == ()
+
+
+def test_the_parts_of_a_message_are_made_whole(comparison):
+    assert whole_parts(ANSWERABLE, comparison) == [ANSWERABLE]
+    first, second = whole_parts(TWO, comparison)
+    assert first == "Why do containers start quickly"
+    assert second == "how strong is the isolation of VMs?"
+    first, second = whole_parts("How fast do containers boot? And how much memory do they need?", comparison)
+    assert second == "how much memory do containers need?"
+
+
+@pytest.mark.parametrize("question", ["Which is faster, and why?", "Do containers share the kernel? And VMs?", "Why?"])
+def test_a_message_of_one_question_is_searched_as_it_stands(question, comparison):
+    assert whole_parts(question, comparison) == [question]
+
+
+def test_the_same_question_of_the_other_side_is_shown_whole(founded):
+    answer = founded.ask("And VMs?", [Turn("How quickly do containers boot?", "Almost instantly.")])
+    assert answer.search_query == "How quickly do VMs boot?"
+    assert answer.question == "And VMs?"
+    assert "take longer to start" in answer.sentences[0].text
+    assert founded.ask(answer.search_query).text == answer.text
+
+
+def test_a_comparison_is_answered_by_a_table(founded, comparison):
+    answer = founded.ask("Compare the isolation of containers and VMs")
+    (table,) = [block for block in blocks_of(answer) if isinstance(block, Table)]
+    assert table.header == ["Containers", "Virtual machines"]
+    for row in table.rows:
+        for side, cell in enumerate(row):
+            assert cell == SILENT or comparison.only(cell) == side
+
+
+@pytest.mark.parametrize(
+    "question", ["Docker vs VMs: speed", "Containers vs VMs", "What are the differences in speed?"]
+)
+def test_no_column_is_both_filled_and_silent(question, founded):
+    for block in blocks_of(founded.ask(question)):
+        if isinstance(block, Table):
+            for column in zip(*block.rows, strict=True):
+                assert len({cell == SILENT for cell in column}) == 1, column
+
+
+@pytest.mark.parametrize(
+    ("question", "side"),
+    [
+        ("When should I use VMs?", 1),
+        ("When should I use containers?", 0),
+        ("When is Docker a good choice?", 0),
+        ("When are virtual machines the right choice?", 1),
+        ("What are VMs good for?", 1),
+        ("How do VMs start?", 1),
+        ("How do containers start?", 0),
+    ],
+)
+def test_a_question_about_one_side_is_answered_of_that_side_first(question, side, founded, comparison):
+    assert comparison.first(founded.ask(question).sentences[0].text) == side
+
+
+@pytest.mark.parametrize("aspect", ["startup", "boot time", "isolation", "kernels", "resource consumption", "security"])
+def test_no_side_is_said_to_be_silent_on_what_the_documents_tell_of_it(aspect, founded):
+    assert SILENT not in founded.ask(f"Compare the {aspect} of containers and VMs").text
+
+
+def test_many_threads_get_the_answers_of_one(founded, repository):
+    questions = [one for one in load_gold(repository / "evals" / "gold") if one.question][:200]
+    assert len(questions) == 200
+
+    def ask(one):
+        told = answer_json(founded.ask(one.question, one.turns))
+        del told["timings_ms"]
+        return json.dumps(told)
+
+    alone = [ask(one) for one in questions]
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(ask, questions))
+    assert together == alone

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.corpus import MAX_BYTES, corpus_digest, front_matter, lines_with_ends, load_corpus
+from assistant.comparison import NOTHING, Comparison, Side
+from assistant.corpus import MAX_BYTES, comparison_of, corpus_digest, front_matter, lines_with_ends, load_corpus
 from assistant.errors import CorpusError
 
 FOUNDING = Path(__file__).resolve().parents[1] / "corpus" / "docker-vs-vms.md"
@@ -260,3 +261,81 @@ def test_the_digest_of_a_corpus_changes_with_a_name_or_a_byte_and_with_nothing_e
         digest("less", a__md="x"),
     ]
     assert len({first, *others}) == len(others) + 1
+
+
+# --- what is compared
+
+SIDES = "sides:\n  - {name: Tea, words: [tea]}\n  - {name: Coffee, words: [coffee, espresso]}\ntitle: Tea or coffee?\n"
+DRINKS = Comparison((Side("Tea", ("tea",)), Side("Coffee", ("coffee", "espresso"))), "Tea or coffee?")
+
+
+def test_the_file_that_says_what_is_compared_is_no_document_and_is_not_skipped(tmp_path):
+    corpus = load_corpus(write(tmp_path, a__md="# A\n\nText.", comparison__yaml=SIDES, b__json="{}"))
+    assert [document.id for document in corpus.documents] == ["a.md"]
+    assert corpus.problems == ()
+    assert corpus.skipped == 1
+    assert corpus.comparison == comparison_of(tmp_path) == DRINKS
+
+
+def test_without_that_file_nothing_is_compared(tmp_path):
+    corpus = load_corpus(write(tmp_path, a__md="# A\n\nText."))
+    assert corpus.comparison == comparison_of(tmp_path) == comparison_of(tmp_path / "none") == NOTHING
+    assert corpus.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "sides"),
+        ("- a\n", "sides"),
+        ("sides: [a, b]\n", "each side"),
+        ("sides:\n  - {name: Tea, words: [tea]}\n", "list of two"),
+        ("sides: [", "does not say what is compared"),
+        ("title: 2026-13-45\n", "does not say what is compared"),
+        ("a: &a [*a]\n", "sides"),
+        ("[" * 5000, "does not say what is compared"),
+        (b"\xff\xfe\xfa", "does not say what is compared"),
+        ("!!python/object/apply:os.getcwd []", "does not say what is compared"),
+    ],
+)
+def test_a_file_that_does_not_say_it_is_a_problem_and_the_rest_is_loaded(tmp_path, content, reason):
+    corpus = load_corpus(write(tmp_path, a__md="# A\n\nText.", comparison__yaml=content))
+    assert [document.id for document in corpus.documents] == ["a.md"]
+    assert reason in reasons(corpus)["comparison.yaml"]
+    assert "\n" not in reasons(corpus)["comparison.yaml"]
+    assert corpus.skipped == 0
+    assert corpus.comparison == comparison_of(tmp_path) == NOTHING
+
+
+@pytest.mark.parametrize("content", [SIDES, "sides: ["])
+def test_a_file_of_that_name_in_a_folder_below_is_skipped_like_any_other(tmp_path, content):
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below", comparison__yaml=content)
+    corpus = load_corpus(write(tmp_path, a__md="# A\n\nText."))
+    assert corpus.skipped == 1
+    assert corpus.problems == ()
+    assert corpus.comparison == NOTHING
+
+
+def test_a_folder_of_that_name_says_nothing(tmp_path):
+    (tmp_path / "comparison.yaml").mkdir()
+    corpus = load_corpus(write(tmp_path, a__md="# A\n\nText."))
+    assert corpus.comparison == comparison_of(tmp_path) == NOTHING
+    assert [document.id for document in corpus.documents] == ["a.md"]
+
+
+def test_a_link_that_leads_out_of_the_corpus_says_nothing(tmp_path):
+    (tmp_path / "outside.yaml").write_text(SIDES, "utf-8")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "comparison.yaml").symlink_to(tmp_path / "outside.yaml")
+    corpus = load_corpus(write(tmp_path / "corpus", a__md="# A\n\nText."))
+    assert corpus.comparison == NOTHING
+    assert "comparison.yaml" in reasons(corpus)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_of_that_name_is_a_problem_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "comparison.yaml")
+    corpus = load_corpus(write(tmp_path, a__md="# A\n\nText."))
+    assert "comparison.yaml" in reasons(corpus)
+    assert corpus.comparison == NOTHING

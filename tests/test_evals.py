@@ -5,11 +5,13 @@ import json
 import pytest
 import yaml
 
+from assistant.answering import open_assistant
 from assistant.corpus import load_corpus
 from assistant.errors import UsageError
 from assistant.gate import Signals
 from assistant.nouns import Document, Hit, Passage
-from evals.calibrate import fit
+from assistant.settings import Settings
+from evals.calibrate import fit, signals
 from evals.chunking_evaluation import Item, measure
 from evals.gold import GOLD, Question, Span, load_gold, locate
 from evals.metrics import holds, normalized, score, summarize
@@ -186,9 +188,24 @@ def test_what_got_worse_than_the_baseline_is_named():
 
 
 def test_the_fit_separates_what_can_be_separated():
-    low, high = Signals(0.1, 0.1, 0, 0, 0, 0), Signals(0.9, 0.9, 0, 0, 0, 0)
+    low, high = Signals(0.1, 0.1, 0, 0, 0), Signals(0.9, 0.9, 0, 0, 0)
     fitted = fit([low, high] * 10, [False, True] * 10)
     assert all((confidence >= fitted.threshold) == (at % 2 == 1) for at, confidence in enumerate(fitted.confidences))
+
+
+def test_each_part_of_a_question_is_measured_and_labelled(founding_home, repository):
+    assistant = open_assistant(Settings(corpus=repository / "corpus", index=founding_home), update=False)
+    two = "Why do containers start quickly, and how strong is the isolation of VMs?"
+    asked = [
+        question(id="one", evidence=[]),
+        question(id="two", question=two, evidence=[]),
+        question(id="none", question="Who invented Docker?", answerable=False, evidence=[], nuggets=[]),
+    ]
+    measured, answerable = signals(assistant, asked)
+    assistant.close()
+    assert answerable == [True, True, True, False]
+    assert len(measured) == 4
+    assert all(isinstance(one, Signals) for one in measured)
 
 
 def test_chunking_counts_only_the_own_corpus_above_and_everything_below():

@@ -1,7 +1,7 @@
 """Answer or refuse: raw signals, fitted weights kept as data."""
 
 import json
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_what_the_founding_document_holds_is_answered(question, founding, encode
 
 def test_untrusted_code_belongs_into_a_virtual_machine(founding, encoder):
     found = retrieve(founding, encoder, "Which should I use to run untrusted code?", 5)
-    first = cite_quotes(quoting_writer(founding, found)).sentences[0]
+    first = cite_quotes(quoting_writer(founding, [found])).sentences[0]
     assert "vms" in first.text.lower() or "virtual machine" in first.text.lower()
 
 
@@ -97,7 +97,8 @@ def test_the_weights_are_data_and_name_every_signal():
 
 def test_more_similarity_raises_the_confidence_and_strangers_lower_it():
     weights = load_weights()
-    middle = Signals(0.5, 0.5, 0.5, 0.5, 0.0, 0.0)
-    assert weights.confidence(Signals(0.9, 0.5, 0.5, 0.5, 0.0, 0.0)) > weights.confidence(middle)
-    assert weights.confidence(Signals(0.5, 0.5, 0.5, 0.9, 0.0, 0.0)) < weights.confidence(middle)
-    assert weights.confidence(Signals(0.5, 0.5, 0.5, 0.5, 1.0, 0.0)) < weights.confidence(middle)
+    middle = Signals(0.5, 0.5, 0.0, 0.0, 0.0)
+    for similarity in ("nearness", "lexical"):
+        assert weights.confidence(replace(middle, **{similarity: 0.9})) > weights.confidence(middle)
+    for fault in ("strangers", "wrong_kind"):
+        assert weights.confidence(replace(middle, **{fault: 1.0})) < weights.confidence(middle)

@@ -441,6 +441,52 @@ def test_the_snapshot_is_named_for_documents_model_and_splitter(corpus, encoder)
     assert len(names) == 5
 
 
+SIDES = "sides:\n  - {name: Boxes, words: [container]}\n  - {name: Machines, words: [machine]}\n"
+
+
+def test_another_comparison_is_another_snapshot_of_the_same_texts(corpus, index_home, build_snapshot, encoder):
+    plain = build_snapshot(corpus, index_home)
+    (corpus / "comparison.yaml").write_text(SIDES, "utf-8")
+    assert not is_current(load_corpus(corpus), index_home, encoder.weights, 700)
+    compared = build_snapshot(corpus, index_home)
+    assert compared.built
+    assert compared.index != plain.index
+    assert compared.embedded_passages == compared.embedded_statements == 0, "unchanged texts were embedded again"
+    assert compared.reused == plain.passages + plain.statements
+    index = open_index(index_home)
+    assert index.comparison == load_corpus(corpus).comparison
+    index.close()
+    (corpus / "comparison.yaml").write_text(SIDES.replace("Boxes", "Crates"), "utf-8")
+    renamed = build_snapshot(corpus, index_home)
+    assert len({plain.index, compared.index, renamed.index}) == 3
+    (corpus / "comparison.yaml").write_text("# The same, said anew.\n" + SIDES.replace("Boxes", "Crates"), "utf-8")
+    assert build_snapshot(corpus, index_home).index == renamed.index
+    (corpus / "comparison.yaml").unlink()
+    assert build_snapshot(corpus, index_home).index == plain.index
+
+
+def test_a_comparison_that_cannot_be_read_is_none(corpus, index_home, build_snapshot):
+    plain = build_snapshot(corpus, index_home)
+    (corpus / "comparison.yaml").write_text("sides: [", "utf-8")
+    assert build_snapshot(corpus, index_home).index == plain.index
+
+
+def test_statements_that_differ_by_their_side_alone_have_the_same_aspect(
+    tmp_path, write_corpus, index_home, build_snapshot, encoder
+):
+    texts = "# Start\n\nContainers take long to start.\n\nMachines take long to start.\n\nThe registry is green.\n"
+    build_snapshot(write_corpus(tmp_path / "sides", {"a.md": texts, "comparison.yaml": SIDES}), index_home)
+    index = open_index(index_home)
+    cosines = [
+        index.aspect_cosines(encoder.encode_query("take long to start."), row) for row in range(len(index.passages))
+    ]
+    assert [len(one) for one in cosines] == [len(index.statements(row)) for row in range(len(index.passages))]
+    ordered = np.concatenate(cosines).tolist()
+    assert ordered[0] == pytest.approx(ordered[1], abs=1e-5)
+    assert ordered[0] > ordered[2]
+    index.close()
+
+
 def test_the_manifest_lists_the_documents_and_their_digests(corpus, index_home, build_snapshot):
     name = build_snapshot(corpus, index_home).index
     manifest = json.loads((index_home / name / "manifest.json").read_text("utf-8"))

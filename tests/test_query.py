@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assistant.comparison import NOTHING
 from assistant.errors import UsageError
 from assistant.nouns import Turn
-from assistant.query import MAX_QUESTION, check_question, edit_distance, read_history, sides, spell, standalone
+from assistant.query import (
+    MAX_QUESTION,
+    check_question,
+    edit_distance,
+    needs_history,
+    read_history,
+    spell,
+    standalone,
+)
 from assistant.terms import terms
 
 STARTUP = [Turn("How quickly do containers boot?", "Almost instantly.")]
@@ -21,63 +30,185 @@ VOCABULARY = frozenset(
 
 
 @pytest.mark.parametrize("question", ["And VMs?", "Why is it fast?", "What is the kernel shared with?", "Docker"])
-def test_without_a_history_a_question_stays_as_it_is(question):
+def test_without_a_history_a_question_stays_as_it_is(question, comparison):
+    assert standalone(question, [], comparison) == question
     assert standalone(question, []) == question
 
 
+WHOLE = [
+    "How do virtual machines isolate applications with conflicting dependencies?",
+    "Which should I use to run untrusted code?",
+    "Compare the isolation of containers and VMs",
+    "What does a Docker subscription cost?",
+    "Why do containers start faster than VMs?",
+    "How do virtual machines keep applications apart from each other?",
+    "Is it safe to run untrusted code in a container?",
+    "Is it true that containers share the kernel of their host?",
+    "Do other kinds of virtualization exist?",
+    "What other options exist for legacy applications?",
+    "Unrelated workloads on one host: is that safe with containers?",
+    "No downtime is allowed with our old software. Which should I use?",
+    "Rather than VMs, could I use containers for databases?",
+]
+
+
+@pytest.mark.parametrize("history", [[], [Turn("How is disk space billed by hosting providers?", "It depends.")]])
+@pytest.mark.parametrize("question", WHOLE)
+def test_a_question_that_says_everything_stays_as_it_is(question, history, comparison):
+    assert standalone(question, history, comparison) == question
+
+
+COMPARED = [Turn("Compare the startup of containers and VMs", "VMs take minutes. Containers start at once.")]
+CHOSEN = [Turn("Which should I use to run untrusted code?", "VMs are better suited for untrusted code.")]
+MACHINE = [Turn("How quickly does a virtual machine boot?", "It takes longer.")]
+
+
 @pytest.mark.parametrize(
-    "question",
+    ("question", "history", "expected"),
     [
-        "How do virtual machines isolate applications with conflicting dependencies?",
-        "Which should I use to run untrusted code?",
-        "Compare the isolation of containers and VMs",
-        "What does a Docker subscription cost?",
-        "Why do containers start faster than VMs?",
-        "How do virtual machines keep applications apart from each other?",
+        # The same question of the other side.
+        ("And VMs?", STARTUP, "How quickly do VMs boot?"),
+        ("VMs?", STARTUP, "How quickly do VMs boot?"),
+        ("And micro VMs?", STARTUP, "How quickly do micro VMs boot?"),
+        ("What about virtual machines?", ISOLATION, "How strong is the isolation of virtual machines?"),
+        ("How about hypervisors then?", ISOLATION, "How strong is the isolation of hypervisors?"),
+        ("And containers?", [*STARTUP, Turn("And VMs?", "Slower.")], "How quickly do containers boot?"),
+        ("What about the other one?", STARTUP, "How quickly do virtual machines boot?"),
+        ("And the other side?", STARTUP, "How quickly do virtual machines boot?"),
+        ("What about the alternative?", STARTUP, "How quickly do virtual machines boot?"),
+        # Pronouns become the side that was spoken of.
+        ("How much memory do they need?", STARTUP, "How much memory do containers need?"),
+        ("Can I run Windows in them?", STARTUP, "Can I run Windows in containers?"),
+        ("Can they run inside VMs?", STARTUP, "Can containers run inside VMs?"),
+        ("How much memory does it need?", MACHINE, "How much memory does virtual machine need?"),
+        ("Is its kernel shared?", MACHINE, "Is virtual machine's kernel shared?"),
+        # Corrections.
+        ("No, I meant VMs", STARTUP, "How quickly do VMs boot?"),
+        ("Actually no, VMs", STARTUP, "How quickly do VMs boot?"),
+        ("I was asking about VMs", STARTUP, "How quickly do VMs boot?"),
+        ("Sorry, I meant virtual machines, not containers", STARTUP, "How quickly do virtual machines boot?"),
+        # Another topic.
+        ("Different topic: what is a hypervisor?", STARTUP, "what is a hypervisor?"),
+        ("Ok thanks. New topic, what about licensing?", STARTUP, "what about licensing?"),
+        ("By the way, what does Docker cost?", STARTUP, "what does Docker cost?"),
+        ("Another question: how is disk space used?", STARTUP, "how is disk space used?"),
     ],
 )
-def test_a_question_that_says_everything_stays_as_it_is(question):
-    history = [Turn("How is disk space billed by hosting providers?", "It depends.")]
-    assert standalone(question, history) == question
+def test_a_follow_up_is_asked_whole(question, history, expected, comparison):
+    assert standalone(question, history, comparison) == expected
 
 
 @pytest.mark.parametrize(
-    ("question", "history", "added", "absent"),
+    ("question", "history", "has", "lacks"),
     [
         ("Why is that?", STARTUP, "containers quickly boot", ""),
-        ("Does it need a kernel of its own for that?", STARTUP, "containers boot", ""),
-        ("And VMs?", STARTUP, "quickly boot", "containers"),
-        ("What about virtual machines?", ISOLATION, "strong isolation", "docker"),
-        ("And containers?", [Turn("How big is the overhead of a hypervisor?")], "big overhead", "hypervisor"),
-        ("Containers or VMs?", STARTUP, "quickly boot", ""),
-        ("And memory?", [*STARTUP, Turn("And VMs?", "Slower.")], "vms boot memory", ""),
+        ("And why is that?", STARTUP, "containers quickly boot", ""),
+        ("Does it need a kernel of its own for that?", STARTUP, "containers kernel", ""),
+        (
+            "And containers?",
+            [Turn("How big is the overhead of a hypervisor?")],
+            "containers big overhead",
+            "hypervisor",
+        ),
+        ("Containers or VMs?", STARTUP, "containers vms quickly boot", ""),
+        ("And Docker?", STARTUP, "docker quickly boot", ""),
+        (
+            "Is that also true for VMs?",
+            [Turn("Do containers share the kernel?", "Yes.")],
+            "vms share kernel",
+            "containers",
+        ),
+        ("Which one is better for that?", STARTUP, "quickly boot", ""),
+        ("And for legacy applications?", CHOSEN, "legacy applications use", ""),
+        ("Why not containers?", CHOSEN, "containers untrusted code", ""),
+        ("And on Windows?", STARTUP, "windows containers boot", ""),
+        ("What about VMs on Windows?", STARTUP, "vms windows boot", "containers"),
+        ("Tell me more", STARTUP, "containers boot", ""),
+        # A new aspect takes the place of the former one and keeps its side.
+        ("And memory?", STARTUP, "memory containers", "boot quickly"),
+        ("And memory?", [*STARTUP, Turn("And VMs?", "Slower.")], "memory vms", "containers boot"),
+        ("How about density?", STARTUP, "density containers", "boot"),
+        ("What about security?", COMPARED, "security containers vms compare", "startup"),
+        ("And what about their security?", STARTUP, "security containers", "boot"),
+        ("I mean the disk footprint", STARTUP, "disk footprint containers", ""),
+        ("No, I meant the isolation, not the boot time", STARTUP, "isolation containers", "boot time"),
+        # Both sides were spoken of, so both are meant.
+        ("Which of them is faster?", COMPARED, "containers vms faster", ""),
+        ("Do they both need a kernel?", COMPARED, "containers vms kernel", ""),
+        ("And the latter?", COMPARED, "vms startup", ""),
+        # Compared with what was spoken of.
+        ("How does that compare to VMs?", STARTUP, "vms containers boot compare", ""),
+        ("How quickly do VMs boot compared to them?", STARTUP, "vms containers boot", ""),
+        # "The other" among other words.
+        ("Does the other need more memory?", STARTUP, "virtual machines need memory", ""),
+        ("Is the other approach safer?", STARTUP, "virtual machines safer", ""),
+        ("Are they safe for untrusted code?", STARTUP, "containers untrusted code", ""),
     ],
 )
-def test_a_question_that_leans_back_gets_the_words_it_leaves_out(question, history, added, absent):
-    query = standalone(question, history)
-    assert query.startswith(question)
-    assert set(terms(added)) <= set(terms(query))
-    assert not set(terms(absent)) & set(terms(query))
-
-
-def test_no_word_is_added_twice():
-    found = terms(standalone("And the boot of containers?", [Turn("Do containers boot? Boot, container?"), *STARTUP]))
-    assert len(found) == len(set(found))
+def test_a_follow_up_has_the_words_it_leaves_out(question, history, has, lacks, comparison):
+    query = standalone(question, history, comparison)
+    found = set(terms(query))
+    assert set(terms(has)) <= found, query
+    assert not set(terms(lacks)) & found, query
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("question", "history", "has"),
     [
-        ("Docker", (True, False)),
-        ("containerized apps", (True, False)),
-        ("a VM", (False, True)),
-        ("Virtual Machines", (False, True)),
-        ("the hypervisor of a container", (True, True)),
-        ("contained in vmstat", (False, False)),
+        ("And VMs?", STARTUP, "vms quickly containers boot"),
+        ("Why is that?", STARTUP, "quickly containers boot"),
+        ("How much memory do they need?", STARTUP, "memory need quickly containers boot"),
+        ("What about the other one?", ISOLATION, "strong isolation docker"),
+        ("No, I meant VMs", STARTUP, "vms boot"),
+        ("Which of them is faster?", COMPARED, "faster startup containers vms"),
     ],
 )
-def test_the_sides_are_told_by_whole_words(text, expected):
-    assert sides(text) == expected
+def test_where_nothing_is_compared_a_follow_up_gets_all_the_former_words(question, history, has):
+    query = standalone(question, history)
+    assert query == standalone(question, history, NOTHING)
+    assert set(terms(has)) <= set(terms(query)), query
+
+
+@pytest.mark.parametrize("question", WHOLE)
+def test_where_nothing_is_compared_a_whole_question_stays_as_it_is(question):
+    assert standalone(question, STARTUP) == question
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("And VMs?", True),
+        ("Why?", True),
+        ("Are they safe?", True),
+        ("No, I meant the memory that a container needs", True),
+        ("Different topic: why?", False),
+        ("Why do containers start faster than VMs?", False),
+        ("Is it safe to run untrusted code in a container?", False),
+    ],
+)
+def test_whether_a_question_can_be_understood_alone(question, expected, comparison):
+    assert needs_history(question, comparison) is expected
+
+
+def test_no_word_is_added_twice(comparison):
+    history = [Turn("Do containers boot? Boot, container?"), *STARTUP]
+    for compared in (comparison, NOTHING):
+        found = terms(standalone("And the boot of containers?", history, compared))
+        assert len(found) == len(set(found))
+
+
+LEANING = st.sampled_from(
+    ["And VMs?", "Why?", "Are they safe?", "And memory?", "No, I meant Docker", "What about the other one?", "thanks"]
+)
+
+
+@given(st.lists(st.one_of(LEANING, st.text(max_size=20)), max_size=6), st.one_of(LEANING, st.text(max_size=20)))
+@settings(database=None, deadline=None)
+def test_any_conversation_gives_one_query_with_something_in_it(asked, question):
+    history = [Turn(one, "VMs are slow. Containers are fast.") for one in asked]
+    query = standalone(question, history)
+    assert query == standalone(question, history)
+    assert query.strip() or not question.strip()
 
 
 # --- spelling

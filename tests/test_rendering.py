@@ -10,10 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from assistant.nouns import Answer, Citation, Hit, Passage, Sentence
+from assistant.citations import SILENT, cite_quotes, displayed
+from assistant.comparison import Comparison, Side
+from assistant.nouns import MARKER, Answer, Citation, Hit, Passage, Sentence
 from assistant.rendering import (
     PLAIN,
+    Table,
     answer_json,
+    blocks_of,
     clean,
     escape_markdown,
     inline,
@@ -22,6 +26,7 @@ from assistant.rendering import (
     terminal,
     terminal_hits,
 )
+from assistant.writing import Quote
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -216,6 +221,135 @@ def test_a_link_is_shown_as_its_label():
     shown = page(markdown(answered("See [the **docs**](https://example.org/x)."), anchor))
     assert shown.links == ["#source-1"]
     assert shown.letters.strip() == "See the docs. [1]"
+
+
+# --- a comparison
+
+SAIL = Comparison((Side("Sail | oars", ("sail", "oar")), Side("Motor (boats)", ("motor",))))
+
+
+def compared(*said):
+    """An answer of (text, cell) as the writer and the citations make it; cell None is a sentence of its own."""
+    quotes = []
+    for number, (text, cell) in enumerate(said):
+        source = passage(text, document_id=f"{number}.md")
+        quotes.append(Quote(source, text, source.start, source.start + len(text), "", cell))
+    cited = cite_quotes(quotes, SAIL)
+    hits = tuple(Hit(quote.passage, 0.5) for quote in quotes)
+    answer = answered("x", text=cited.text, sentences=cited.sentences, citations=cited.citations, hits=hits, notices=())
+    return answer, len({(quote.text, quote.passage) for quote in quotes})
+
+
+def numbers_shown(text):
+    return sorted(int(number) for number in re.findall(r"(?<!\S)\[(\d+)\](?!\S)", text))
+
+
+CELLS = [
+    "a | b",
+    "| a | b |",
+    r"a \| b",
+    r"a \\| b",
+    "a `x | y` b",
+    "ends with a bar |",
+    "| starts with a bar",
+    "ends with a backslash \\",
+    "| --- | --- |",
+    "a **bold | bar** b",
+    "over\n| two | lines |\n| --- | --- |",
+    "||",
+    "argv[7] and x[1]",
+    "The documents say nothing on this.",
+    "a <b>|</b> &#124; c",
+]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [*((text, "Motors are loud.") for text in CELLS), *(("Sails are quiet.", text) for text in CELLS)],
+)
+def test_a_comparison_is_a_table_of_two_columns_on_every_surface(first, second):
+    answer, count = compared((first, 0), (second, 1))
+    (table,) = blocks_of(answer)
+    assert isinstance(table, Table)
+    assert table.header == ["Sail | oars", "Motor (boats)"]
+    assert [len(row) for row in table.rows] == [2]
+    shown = page(markdown(answer, anchor))
+    assert shown.tags <= {"table", "thead", "tbody", "tr", "th", "td", "p", "strong", "em", "code", "a"}
+    assert "table" in shown.tags
+    assert shown.links == [f"#source-{number}" for number in range(1, count + 1)]
+    told = terminal(answer, color=False).split("\n\n[1] ")[0]
+    assert numbers_shown(told) == list(range(1, count + 1))
+    assert told.startswith("Sail | oars: ")
+    assert "\n\nMotor (boats): " in told
+    assert not invisible(told)
+
+
+@pytest.mark.parametrize("text", CELLS)
+def test_a_cell_shows_the_letters_of_its_quote(text):
+    answer, _ = compared((text, 0), ("Motors are loud.", 1))
+    one_lined = displayed(text)
+    assert len(answer.text.split("\n")) == 3
+    assert answer.sentences[0].support == "supported"
+    letters = page(markdown(answered(one_lined), anchor)).letters
+    (table,) = blocks_of(answer)
+    assert squeezed(page(markdown(answered(table.rows[0][0].removesuffix(" [1]")), anchor)).letters) == squeezed(
+        letters
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "rows"),
+    [
+        ([("Sails are quiet.", 0)], [[True, False]]),
+        ([("Motors are loud.", 1)], [[False, True]]),
+        ([("A.", None), ("Sails are quiet.", 0), ("Motors are loud.", 1)], [[True, True]]),
+        ([("a", 0), ("b", 1), ("c", 0), ("d", 1)], [[True, True], [True, True]]),
+        ([("| a | b |", None), ("c", 0), ("d", 1)], [[True, True]]),
+        ([("First.", None), ("Second.", None), ("c", 1)], [[False, True]]),
+    ],
+)
+def test_a_cell_without_a_quote_says_so_and_each_number_is_shown_once(said, rows):
+    answer, count = compared(*said)
+    *sentences, table = blocks_of(answer)
+    assert len(sentences) == sum(cell is None for _, cell in said)
+    assert [[cell != SILENT for cell in row] for row in table.rows] == rows
+    assert all(bool(MARKER.search(cell)) == (cell != SILENT) for row in table.rows for cell in row)
+    expected = list(range(1, count + 1))
+    shown = page(markdown(answer, anchor))
+    assert sorted(shown.links) == [f"#source-{number}" for number in expected]
+    told = terminal(answer, color=False).split("\n\n[1] ")[0]
+    assert numbers_shown(told) == expected
+    assert told.count(SILENT) == shown.letters.count(SILENT) == sum(not filled for row in rows for filled in row)
+    for sentence in answer.sentences:
+        assert answer.text[sentence.start : sentence.end] == sentence.text
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text("ab |\\-[]1`*\n", min_size=1, max_size=12).map(str.strip).filter(str.isascii),
+            st.sampled_from([None, 0, 1]),
+        ),
+        min_size=1,
+        max_size=5,
+    ).filter(lambda said: all(any(map(str.isalnum, text)) for text, _ in said))
+)
+@settings(database=None, deadline=None, max_examples=300)
+def test_whatever_is_compared_every_number_is_shown_once_everywhere(said):
+    answer, _ = compared(*said)
+    expected = [citation.number for citation in answer.citations]
+    shown = page(markdown(answer, anchor))
+    assert sorted(int(link.removeprefix("#source-")) for link in shown.links) == expected
+    for block in blocks_of(answer):
+        if isinstance(block, Table):
+            assert {len(row) for row in block.rows} == {2}
+
+
+@pytest.mark.parametrize("text", ["| a | b |\n| --- | --- |\n| c | d |", "| a | b | | --- | --- | | c | d |"])
+def test_a_quote_that_looks_like_a_table_is_a_sentence(text):
+    assert [type(block) for block in blocks_of(answered(text))] == [str]
+    assert blocks_of(refused(text)) == []
+    assert "table" not in page(markdown(answered(text), anchor)).tags
 
 
 # --- the panel

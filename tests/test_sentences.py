@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assistant.comparison import NOTHING
 from assistant.nouns import Passage
 from assistant.sentences import (
     ITEM_CHARACTERS,
+    aspects,
     is_delimiter_row,
     opens_with_reference,
     sentence_spans,
@@ -172,3 +174,41 @@ def test_a_delimiter_row_has_dashes_and_pipes_only(line, expected):
 )
 def test_a_sentence_leans_on_the_one_before_by_its_first_word(text, expected):
     assert opens_with_reference(text) is expected
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_a_long_item_is_quoted_by_its_sentences(extra):
+    first, second = "The first sentence is short.", "The second one is " + "very " * 20 + "long."
+    item = f"{first} {second}"
+    item += "!" * (ITEM_CHARACTERS - len(item) + extra)
+    assert len(item) == ITEM_CHARACTERS + extra
+    found = quotable(f"- {item}\n- Another.")
+    assert found[-1] == ("item", "Another.")
+    if extra:
+        assert found[:-1] == [("sentence", first), ("sentence", item.removeprefix(f"{first} "))]
+    else:
+        assert found[:-1] == [("item", item)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("VMs take longer to start.", ["take longer to start."]),
+        ("Containers take longer to start.", ["take longer to start."]),
+        ("**Boot Time**: VMs are slow. Containers are not.", ["**Boot Time**: are slow.", "are not.", "Boot Time"]),
+        ("**Docker**", ["**Docker**"]),
+        ("VMs", ["VMs"]),
+        ("", [""]),
+    ],
+)
+def test_a_statement_is_about_its_sentences_and_its_label_without_the_sides(text, expected, comparison):
+    assert aspects(text, comparison) == expected
+
+
+@given(MARKDOWN)
+@settings(database=None, deadline=None)
+def test_every_statement_has_an_aspect_with_letters_where_it_has_letters(text):
+    for statement in statements(passage(text)):
+        found = aspects(statement.text, NOTHING)
+        assert found
+        assert any(any(map(str.isalnum, one)) for one in found)

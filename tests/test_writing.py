@@ -10,7 +10,7 @@ from assistant.index import open_index
 from assistant.nouns import Passage
 from assistant.retrieval import retrieve
 from assistant.sentences import opening_header, opens_with_reference
-from assistant.writing import LEAST, MOST, names_subject, quoting_writer
+from assistant.writing import LEAST, MOST, ROWS, SHARED, names_subject, quoting_writer
 
 QUESTIONS = (
     "Which should I use to run untrusted code?",
@@ -43,13 +43,21 @@ def opened(tmp_path, write_corpus, build_snapshot, encoders):
 
 
 def quotes(index, encoder, question, count=5):
-    return list(quoting_writer(index, retrieve(index, encoder, question, count)))
+    return list(quoting_writer(index, [retrieve(index, encoder, question, count)]))
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_two_to_four_verbatim_quotes_of_the_hits(question, founding, encoder, founding_text):
+def test_two_or_three_verbatim_quotes_of_the_hits(question, founding, encoder, founding_text):
     told = quotes(founding, encoder, question)
-    assert 2 <= LEAST - 1 <= len(told) <= MOST <= 4
+    sentences = [quote for quote in told if quote.cell is None]
+    cells = [quote.cell for quote in told if quote.cell is not None]
+    assert MOST == 3
+    if cells:
+        assert len(sentences) <= 1
+        assert all(cells.count(side) <= ROWS for side in (0, 1))
+        assert set(cells) <= {0, 1}
+    else:
+        assert 2 <= LEAST <= len(sentences) <= MOST
     hits = {hit.passage for hit in retrieve(founding, encoder, question, 5).hits}
     for quote in told:
         assert quote.passage in hits
@@ -75,9 +83,8 @@ def test_the_same_sentence_in_two_documents_is_quoted_once(opened, encoder):
 
 def test_a_comparison_quotes_both_sides(founding, encoder):
     told = quotes(founding, encoder, "Compare the startup of containers and VMs")
-    said = [f"{quote.lead} {quote.text}" for quote in told[:2]]
-    assert any("ontainer" in text for text in said)
-    assert any("VM" in text or "irtual" in text for text in said)
+    cells = [(quote.cell, founding.comparison.only(quote.text)) for quote in told if quote.cell is not None]
+    assert set(cells) == {(0, 0), (1, 1)}
 
 
 def test_an_item_that_names_no_subject_is_led_by_its_heading(founding, encoder):
@@ -95,7 +102,7 @@ def test_an_item_that_names_its_subject_stands_alone(founding, encoder):
 def test_a_lead_is_a_heading_above_the_quote(founding, encoder):
     for question in QUESTIONS:
         for quote in quotes(founding, encoder, question):
-            assert not quote.lead or quote.lead == quote.passage.section[-1]
+            assert not quote.lead or quote.lead in quote.passage.section
 
 
 @pytest.mark.parametrize(
@@ -116,8 +123,8 @@ def test_a_lead_is_a_heading_above_the_quote(founding, encoder):
         ("", "Docker", False),
     ],
 )
-def test_whether_a_text_names_the_subject_of_its_heading(text, heading, expected):
-    assert names_subject(text, heading) is expected
+def test_whether_a_text_names_the_subject_of_its_heading(text, heading, expected, comparison):
+    assert names_subject(text, heading, comparison) is expected
 
 
 def test_a_sentence_that_leans_on_the_one_before_brings_it_along(opened, encoder):
@@ -152,6 +159,66 @@ def test_a_row_is_led_by_the_header_of_its_table(opened, encoder):
 def test_one_statement_is_said_once(opened, encoder):
     told = quotes(opened({"a.txt": "Containers share the kernel."}), encoder, "What do containers share?")
     assert [quote.text for quote in told] == ["Containers share the kernel."]
+
+
+def test_a_decision_puts_the_chosen_side_first(founding, encoder):
+    for question, side in (
+        ("Which should I use to run untrusted code?", 1),
+        ("Which is better for legacy applications?", 1),
+        ("Containers or VMs for microservices?", 0),
+    ):
+        first = quotes(founding, encoder, question)[0]
+        assert founding.comparison.first(f"{first.lead} {first.text}") == side, question
+        assert first.cell is None
+
+
+TWO = (
+    "# Boxes\n\n## Startup\n\n### Containers\n\n- **Fast**: They start within a second.\n\n"
+    "### Virtual machines\n\n- **Slow**: They boot a whole system first.\n\n"
+    "## Snapshots\n\n### Virtual machines\n\n- **Snapshots**: The memory and the disks are saved as one snapshot.\n"
+)
+SIDES = (
+    "sides:\n  - {name: Containers, words: [container]}\n  - {name: Virtual machines, words: [virtual machine, vm]}\n"
+)
+
+
+def test_cells_are_filled_from_sister_sections(opened, encoder):
+    index = opened({"a.md": TWO, "comparison.yaml": SIDES})
+    told = quotes(index, encoder, "Compare the startup of containers and VMs")
+    cells = [quote for quote in told if quote.cell is not None]
+    assert [quote.cell for quote in cells[:2]] == [0, 1]
+    assert "second" in cells[0].text
+    assert "whole system" in cells[1].text
+
+
+def test_a_side_of_which_nothing_is_said_gets_no_cell(opened, encoder):
+    index = opened({"a.md": TWO, "comparison.yaml": SIDES})
+    told = quotes(index, encoder, "Compare the snapshots of the memory and the disks of containers and VMs")
+    assert [(quote.cell, "snapshot" in quote.text) for quote in told if quote.cell is not None] == [(1, True)]
+
+
+def test_without_a_comparison_there_are_no_cells(opened, encoder):
+    told = quotes(opened({"a.md": TWO}), encoder, "Compare the startup of containers and VMs")
+    assert told
+    assert all(quote.cell is None for quote in told)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("Why do containers start quickly?", "How strong is the isolation of VMs?"),
+        ("How strong is the isolation of VMs?", "How strong is the isolation of VMs?"),
+        ("What is a hypervisor for?", "zzzz qqqq", "Do containers share the kernel?"),
+    ],
+)
+def test_each_part_of_a_question_is_answered_and_nothing_twice(asked, founding, encoder):
+    founds = [retrieve(founding, encoder, part, 5) for part in asked]
+    told = list(quoting_writer(founding, founds))
+    assert len({(quote.passage, quote.start) for quote in told}) == len(told)
+    assert 1 <= len(told) <= SHARED * len(asked)
+    best = {next(quoting_writer(founding, [found])).text for found in founds}
+    assert best <= {quote.text for quote in told}
+    assert all(quote.cell is None for quote in told)
 
 
 def test_what_is_code_is_not_quoted(opened, encoder):
