@@ -117,7 +117,10 @@ def whole_parts(query: str, comparison: Comparison) -> list[str]:
     """The questions in a message, each made whole: a later one may lean on the first."""
     first, *others = parts(query)
     leaning = [Turn(first)]
-    return [first, *(standalone(part, leaning, comparison) if refers_back(part, comparison) else part for part in others)]
+    return [
+        first,
+        *(standalone(part, leaning, comparison) if refers_back(part, comparison) else part for part in others),
+    ]
 
 
 def shared(founds: Sequence[Found], count: int) -> tuple[Hit, ...]:

@@ -139,16 +139,18 @@ def standalone(question: str, history: Sequence[Turn], comparison: Comparison = 
     if correction and rejected and side is None:
         kept = " ".join(word for word in before.split() if not set(terms(word)) & rejected)
         return f"{kept} ({asked})" if kept else asked
-    return _with_words(asked, before, rejected, resolved, comparison)
+    return _with_words(asked, before, rejected, correction is not None, resolved, comparison)
 
 
-def _with_words(asked: str, before: str, rejected: set[str], resolved: bool, comparison: Comparison) -> str:
+def _with_words(
+    asked: str, before: str, rejected: set[str], corrected: bool, resolved: bool, comparison: Comparison
+) -> str:
     """A question followed, in brackets, by the words of the one before that it needs."""
     side = comparison.only(asked)
     if side is not None and not _COMPARED.search(asked):
         before = comparison.without(1 - side, before)
     content = _beside(asked, comparison)
-    new_aspect = bool(_CONTINUES.match(asked) or _CORRECTS.match(asked) or rejected) and not _PLACES.match(
+    new_aspect = (corrected or _CONTINUES.match(asked) is not None) and not _PLACES.match(
         _CONTINUES.sub("", asked, count=1)
     )
     if comparison.sides and content and (resolved or (new_aspect and any(comparison.named(before)))):

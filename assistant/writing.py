@@ -10,7 +10,7 @@ from assistant.comparison import NOTHING, Comparison
 from assistant.embedding import Vectors
 from assistant.gate import idf
 from assistant.index import Index
-from assistant.intents import implies_sides, is_choice, is_comparison, is_yes_no
+from assistant.intents import OPEN_CHOICE, aspect, implies_sides, is_choice, is_comparison, is_yes_no
 from assistant.nouns import Passage, Statement
 from assistant.retrieval import Found
 from assistant.sentences import opening_header, opens_with_reference
@@ -92,7 +92,7 @@ def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
     choice = is_choice(found.query, comparison)
     both = all(comparison.named(found.query)) or implies_sides(found.query, comparison)
     ranked = _candidates(index, found, choice, both)
-    if choice and comparison.sides:
+    if choice and comparison.sides and aspect(found.query, comparison) != OPEN_CHOICE:
         # "When should I use this one?" has chosen; "Should I use this one?" has not.
         ranked = _decided(ranked, None if is_yes_no(found.query) else comparison.only(found.query))
     elif both and alone and is_comparison(found.query, comparison):
