@@ -147,7 +147,9 @@ def judge_refusal(
 
 @app.command(name="support")
 def judge_support(
-    write: Annotated[bool, typer.Option("--write", help="Fit on the dev half and write assistant/support.json.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Fit on the dev half and write assistant/support.json.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """The support check on hand-written contradictions and paraphrases, and on pairs made by rule."""

@@ -17,13 +17,15 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from assistant.alignment import Signals
 from assistant.chunking import split
 from assistant.comparison import NOTHING, Comparison
 from assistant.embedding import Encoder
 from assistant.errors import UsageError
 from assistant.nouns import Document
+from assistant.opposites import opposite_of
 from assistant.sentences import statements
-from assistant.support import Signals, Weights, judge, opposite_of
+from assistant.support import Weights, judge
 from assistant.support import measure as signals_of
 from assistant.terms import STOP_WORDS, terms
 from evals.statistics import wilson

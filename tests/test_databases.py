@@ -18,7 +18,9 @@ from evals.gold import Question, locate
 from evals.metrics import chosen
 
 FOLDER = REPOSITORY / "tests" / "data" / "databases"
-QUESTIONS = [Question.model_validate(entry) for entry in yaml.safe_load((FOLDER / "gold" / "questions.yaml").read_text("utf-8"))]
+QUESTIONS = [
+    Question.model_validate(entry) for entry in yaml.safe_load((FOLDER / "gold" / "questions.yaml").read_text("utf-8"))
+]
 
 
 def of_kind(*kinds: str) -> list[Question]:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
+from assistant.alignment import Signals
 from assistant.comparison import Comparison, Side
-from assistant.support import WEIGHTS, Signals, judge, load_weights, measure
+from assistant.support import WEIGHTS, judge, load_weights, measure
 from evals.support import DEV, digest, load_entries
 from evals.support import measure as measure_all
 
