@@ -194,7 +194,12 @@ def aspect(question: str, comparison: Comparison) -> str:
         without = " ".join(frame.sub(" ", text).split())
         if len(set(terms(without))) >= (2 if frame is _CHOICE else 1):
             text = without
-    if is_choice(question, comparison) and len(set(terms(_FRAME.sub(" ", _CHOICE.sub(" ", bare)))) - _IDLE) == 0:
+    between = comparison.only(question) is None
+    if (
+        between
+        and is_choice(question, comparison)
+        and len(set(terms(_FRAME.sub(" ", _CHOICE.sub(" ", bare)))) - _IDLE) == 0
+    ):
         return OPEN_CHOICE
     return text if terms(text) else question
 
