@@ -162,7 +162,7 @@ def judge_support(
         SUPPORT_WEIGHTS.write_text(support.support_data(fitted), "utf-8")
         load_support.cache_clear()
     crossed = support.cross_validated(fitted, dev)
-    held_out = support.measure(support.load_entries(support.DEV.with_name("test.yaml")), encoder, corpus.comparison)
+    held_out = support.measure(support.load_entries(support.TEST), encoder, corpus.comparison)
     made = support.measure(support.rule_made(corpus.documents, corpus.comparison), encoder, corpus.comparison)
     result = {"dev, cross-validated": crossed, "test": held_out, "made by rule": made}
     print(canonical(result) if as_json else support.report(held_out, made, crossed))
