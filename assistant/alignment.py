@@ -159,6 +159,7 @@ class Pair:
         return min(1.0, max(0.0, (cosine - FAR) / (NEAR - FAR))) * RELATED
 
     def signals(self, encoder: Encoder, claim: str, quote: str, above: str) -> tuple[Signals, tuple[str, ...]]:
+        """All signals of the pair, and the reasons for doubt in words."""
         reasons: list[str] = []
         dropped, added, opposite = self._polarity(reasons)
         number = self._numbers(reasons)

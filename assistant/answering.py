@@ -19,6 +19,7 @@ from assistant.gate import Decision, decide
 from assistant.index import Index, LiveIndex, current
 from assistant.intents import parts
 from assistant.nouns import Answer, Hit, Turn
+from assistant.publishing import build_lock
 from assistant.query import check_question, refers_back, spell, standalone
 from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings
@@ -26,6 +27,14 @@ from assistant.writing import quoting_writer
 
 MODELS = ("quotes",)
 REBUILDING = "The index is being rebuilt; this answer comes from the one before."
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One question of a message: what was found for it, and the decision to answer."""
+
+    found: Found
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -52,20 +61,26 @@ class Assistant:
             clock = Clock()
             recent = history[-self.settings.history_turns :] if self.settings.history_turns else ()
             query = self.standalone(index, question, recent)
-            founds, decision, notices = self._find(index, query)
+            considered = self.consider(index, query)
+            # Of two questions in one, those that the documents answer are answered; the others are named.
+            answered = [one for one in considered if one.decision.answer]
+            founds = [one.found for one in answered or considered]
+            left = [one for one in considered if answered and not one.decision.answer]
+            notices = [REBUILDING] if index.id == self.outdated else []
+            notices += [f"The documents do not answer: “{one.found.query}”" for one in left]
             clock.mark("retrieve")
             answer = Answer(
                 id="",
                 question=question,
                 search_query=query,
                 text="",
-                refused=not decision.answer,
+                refused=not answered,
                 answered_by="quotes",
                 index=index.id,
-                notices=(*((REBUILDING,) if index.id == self.outdated else ()), *notices),
+                notices=tuple(notices),
                 hits=shared(founds, self.settings.passages),
             )
-            if decision.answer:
+            if answered:
                 yield answer
                 quotes = list(quoting_writer(index, founds))
                 clock.mark("write")
@@ -73,7 +88,7 @@ class Assistant:
                 answer = replace(answer, text=cited.text, sentences=cited.sentences, citations=cited.citations)
                 clock.mark("verify")
             if not answer.sentences:
-                answer = replace(answer, text=refusal(decision), refused=True)
+                answer = replace(answer, text=refusal(surest(considered).decision), refused=True)
             yield replace(answer, id=_answer_id(answer, history), timings_ms=clock.total())
 
     def standalone(self, index: Index, question: str, history: Sequence[Turn]) -> str:
@@ -86,22 +101,14 @@ class Assistant:
             lambda word: self.encoder.window.count(word) - nothing == 1,
         )
 
-    def _find(self, index: Index, query: str) -> tuple[list[Found], Decision, tuple[str, ...]]:
-        """What is found for each question in the message, the decision to answer, and what is said beside.
-
-        Of two questions in one, those that the documents answer are answered; the others are named.
-        """
-        asked = whole_parts(query, index.comparison)
-        founds = [retrieve(index, self.encoder, part, self.settings.passages) for part in asked]
-        decisions = [decide(index, self.encoder, found) for found in founds]
-        if not self.refuses:
-            decisions = [replace(decision, answer=True) for decision in decisions]
-        answered = [found for found, decision in zip(founds, decisions, strict=True) if decision.answer]
-        best = max(decisions, key=lambda decision: decision.confidence)
-        if not answered or len(founds) == 1:
-            return founds, best, ()
-        unanswered = [part for part, decision in zip(asked, decisions, strict=True) if not decision.answer]
-        return answered, best, tuple(f"The documents do not answer: “{part}”" for part in unanswered)
+    def consider(self, index: Index, query: str) -> list[Considered]:
+        """What is found for each question in a message, and whether it suffices for an answer."""
+        considered = []
+        for part in whole_parts(query, index.comparison):
+            found = retrieve(index, self.encoder, part, self.settings.passages)
+            decision = decide(index, self.encoder, found)
+            considered.append(Considered(found, decision if self.refuses else replace(decision, answer=True)))
+        return considered
 
     def search(self, query: str, count: int) -> tuple[Hit, ...]:
         """The `count` best passages for a query."""
@@ -121,6 +128,11 @@ def whole_parts(query: str, comparison: Comparison) -> list[str]:
         first,
         *(standalone(part, leaning, comparison) if refers_back(part, comparison) else part for part in others),
     ]
+
+
+def surest(considered: Sequence[Considered]) -> Considered:
+    """The question of a message that the gate is surest of, the first of equals."""
+    return max(considered, key=lambda one: one.decision.confidence)
 
 
 def shared(founds: Sequence[Found], count: int) -> tuple[Hit, ...]:
@@ -182,7 +194,7 @@ def update_index(
     settings: Settings, corpus: Corpus, encoder: Encoder, progress: Callable[[], Progress] | None
 ) -> str | None:
     """Builds the snapshot; while another process builds, gives the id of the one that serves meanwhile."""
-    with building.build_lock(settings.index, wait=current(settings.index) is None) as held:
+    with build_lock(settings.index, wait=current(settings.index) is None) as held:
         if not held:
             return current(settings.index)
         if not building.is_current(corpus, settings.index, encoder.weights, settings.passage_characters):

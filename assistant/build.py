@@ -1,19 +1,15 @@
-"""Corpus -> snapshot: embed what is new, write, check, publish, and clean up behind.
+"""Corpus -> snapshot: embed what is new, write, check, and hand it over to be published.
 
 A build writes a folder beside the current snapshot, checks it, and then replaces CURRENT in one step, so
 that a crash at any point leaves the former snapshot serving.
 """
 
-import fcntl
 import hashlib
 import json
-import os
-import re
 import secrets
-import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +24,7 @@ from assistant.embedding import Encoder, Vectors
 from assistant.errors import IndexUnusable
 from assistant.index import FORMAT, KINDS, Index, current, sha256_of, write_collection
 from assistant.nouns import Passage
+from assistant.publishing import publish, remove, replace, sync
 from assistant.sentences import aspects, statements
 from assistant.terms import terms, words
 
@@ -49,8 +46,6 @@ BM25_K1, BM25_B = 1.2, 0.5
 
 # Questions on anything but what documents are likely to be about.
 FOREIGN = Path(__file__).with_name("foreign.json")
-
-_SNAPSHOT = re.compile(r"[0-9a-f]{24}")
 
 Progress = Callable[[int, int], None]  # texts embedded, texts to embed
 
@@ -82,9 +77,8 @@ class Report:
 def snapshot_id(corpus: Corpus, weights: str, size: int) -> str:
     """The name of the snapshot these documents, this model and this splitter give."""
     compared = json.dumps(corpus.comparison.as_data(), sort_keys=True)
-    recipe = (
-        f"{FORMAT} {chunking.VERSION} {size} {BM25_K1} {BM25_B} {weights} {corpus_digest(corpus.documents)} {compared}"
-    )
+    foreign = sha256_of(FOREIGN)
+    recipe = f"{FORMAT} {chunking.VERSION} {size} {BM25_K1} {BM25_B} {weights} {corpus_digest(corpus.documents)} {compared} {foreign}"
     return hashlib.sha256(recipe.encode()).hexdigest()[:24]
 
 
@@ -108,19 +102,6 @@ def is_current(corpus: Corpus, home: Path, weights: str, size: int) -> bool:
     return current(home) == name and (home / name / "manifest.json").is_file()
 
 
-@contextmanager
-def build_lock(home: Path, wait: bool = True) -> Iterator[bool]:
-    """One build at a time; gives False at once where another holds the lock and `wait` is False."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "build.lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
 def build(
     corpus: Corpus, home: Path, encoder: Encoder, size: int, progress: Progress = lambda done, total: None
 ) -> Report:
@@ -137,9 +118,9 @@ def build(
         except IndexUnusable as error:
             print(f"{error.args[0].split('. Run')[0]}; building it again.", file=sys.stderr)
         else:
-            _publish(home, name)
+            publish(home, name)
             return _report(name, manifest, differences, 0, 0, built=False)
-    if not _remove(folder):
+    if not remove(folder):
         raise IndexUnusable(f"The damaged snapshot {name} is open in another process. Stop it and run: assistant index")
     cut = _cut(corpus, encoder, size)
     vectors, fresh = _embed(cut, home, encoder, progress)
@@ -156,15 +137,15 @@ def build(
         "statements": len(cut.spans),
         **_write(folder, cut, vectors),
     }
-    _sync(folder)
+    sync(folder)
     # Last and atomically: a folder with a manifest is a complete one.
-    _replace(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
+    replace(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
     try:
         _verified(home, name)
     except IndexUnusable:
-        _remove(folder)
+        remove(folder)
         raise
-    _publish(home, name)
+    publish(home, name)
     new_passages = sum(key in fresh for key in cut.keys[: len(cut.passages)])
     new_statements = sum(key in fresh for key in cut.keys[len(cut.passages) :][: len(cut.spans)])
     return _report(name, manifest, differences, new_passages, new_statements, built=True)
@@ -300,66 +281,3 @@ def _verified(home: Path, name: str) -> dict[str, Any]:
         return index.manifest
     finally:
         index.close()
-
-
-def _publish(home: Path, name: str) -> None:
-    former = current(home)
-    if former != name:
-        if former is not None:
-            _replace(home / "PREVIOUS", former)
-        _replace(home / "CURRENT", name)
-    _clean(home)
-
-
-def _clean(home: Path) -> None:
-    """Removes all snapshots but the current and the previous one, unless somebody has them open."""
-    kept = {current(home)}
-    with suppress(FileNotFoundError):
-        kept.add((home / "PREVIOUS").read_text("utf-8").strip())
-    for scratch in [*home.glob("CURRENT.*.tmp"), *home.glob("PREVIOUS.*.tmp")]:
-        scratch.unlink(missing_ok=True)  # what a killed build left; whoever cleans holds the lock
-    for folder in home.iterdir():
-        # Only what is named like a snapshot: the folder may hold things that are not ours.
-        if folder.is_dir() and folder.name not in kept and _SNAPSHOT.fullmatch(folder.name):
-            _remove(folder)
-
-
-def _remove(folder: Path) -> bool:
-    """Removes a snapshot unless somebody has it open; its manifest first, so that half is never taken for whole."""
-    manifest = folder / "manifest.json"
-    with suppress(FileNotFoundError), manifest.open("rb") as lease:
-        try:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        manifest.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
-    return True
-
-
-def _replace(path: Path, text: str) -> None:
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -52,6 +52,7 @@ def index(
     from assistant.answering import build_index
     from assistant.corpus import load_corpus
     from assistant.embedding import open_encoder
+    from assistant.publishing import build_lock
 
     settings = load_settings(corpus=corpus, index=index)
     documents = load_corpus(settings.corpus)
@@ -64,7 +65,7 @@ def index(
         said = [f"{kind} {name}" for kind, names in facts["changes"].items() for name in names] or ["nothing changed"]
     else:
         encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
-        with build.build_lock(settings.index):
+        with build_lock(settings.index):
             report = build_index(settings, documents, encoder, progress_bar)
         facts = asdict(report)
         said = [

@@ -17,7 +17,7 @@ from assistant.index import Index
 from assistant.intents import asked_kinds, implies_sides, is_choice
 from assistant.nouns import Passage
 from assistant.retrieval import Found
-from assistant.terms import STOP_WORDS, stem, terms, words
+from assistant.terms import STOP_WORDS, stem, terms, unnumbered, words
 
 WEIGHTS = Path(__file__).with_name("gate.json")
 # How many of the best hits count as "near".
@@ -25,7 +25,6 @@ NEAR = 3
 RARE_PIECES = 3
 
 _NAME = re.compile(r"\b(?:[A-Z][a-z]*[A-Z]\w*|[A-Z]{2,}\w*|[A-Z][a-z]+)\b")
-_NUMBERING = re.compile(r"^\d+(?:\.\d+)*[.)]?\s+")  # "1. Architecture" says nothing of the number one
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -162,5 +161,5 @@ def _near_terms(found: Found) -> frozenset[str]:
 
 
 def _passage_terms(passage: Passage) -> list[str]:
-    headings = (_NUMBERING.sub("", heading) for heading in passage.section)
+    headings = map(unnumbered, passage.section)
     return terms(" ".join((passage.title, *headings, passage.text)))

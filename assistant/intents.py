@@ -194,12 +194,8 @@ def aspect(question: str, comparison: Comparison) -> str:
         without = " ".join(frame.sub(" ", text).split())
         if len(set(terms(without))) >= (2 if frame is _CHOICE else 1):
             text = without
-    between = comparison.only(question) is None
-    if (
-        between
-        and is_choice(question, comparison)
-        and len(set(terms(_FRAME.sub(" ", _CHOICE.sub(" ", bare)))) - _IDLE) == 0
-    ):
+    circumstances = set(terms(_FRAME.sub(" ", _CHOICE.sub(" ", bare)))) - _IDLE
+    if not circumstances and comparison.only(question) is None and is_choice(question, comparison):
         return OPEN_CHOICE
     return text if terms(text) else question
 

@@ -16,6 +16,7 @@ _word_vectors: "OrderedDict[tuple[str, str], Vectors]" = OrderedDict()
 
 
 def sentence_vector(encoder: Encoder, text: str) -> Vectors:
+    """The unit vector of a sentence, remembered like a word's."""
     return WordVectors(encoder).of(text)
 
 
@@ -26,6 +27,7 @@ class WordVectors:
     encoder: Encoder
 
     def of(self, word: str) -> Vectors:
+        """The unit vector of a word, shape (dimension,)."""
         key = (self.encoder.weights, word)
         vector = _word_vectors.get(key)
         if vector is None:
@@ -39,6 +41,7 @@ class WordVectors:
         return vector
 
     def cosines(self, some: Sequence[Word], others: Sequence[Word]) -> Vectors:
+        """The cosine of each word to each other one, shape (words, other words)."""
         if not some or not others:
             return np.zeros((len(some), len(others)), dtype=np.float32)
         left = np.stack([self.of(word.text) for word in some])

@@ -39,6 +39,7 @@ def phrases() -> tuple[re.Pattern[str], dict[str, str]]:
 
 @lru_cache(maxsize=1)
 def lexicon() -> _Groups:
+    """The sets that each word of the data belongs to: number of the set, and which half."""
     groups: dict[str, set[tuple[int, int]]] = {}
     for number, ends in enumerate(_sets()):
         for end, members in enumerate(ends):
@@ -62,12 +63,14 @@ def _forms(word: str) -> Iterator[str]:
 
 @lru_cache(maxsize=20_000)
 def groups(word: str) -> frozenset[tuple[int, int]]:
+    """The sets that a word belongs to, by itself or by its stem."""
     known = lexicon()
     return known.get(word, frozenset()) | known.get(stem(word), frozenset())
 
 
 @lru_cache(maxsize=50_000)
 def opposed(one: str, other: str) -> bool:
+    """Whether two words are opposites."""
     theirs = groups(other)
     return (
         any(pair == its and end != far for pair, end in groups(one) for its, far in theirs)
@@ -87,6 +90,7 @@ def opposite_of(word: str) -> str:
 
 @lru_cache(maxsize=50_000)
 def synonymous(one: str, other: str) -> bool:
+    """Whether two words stand in the same half of a set."""
     return bool(groups(one) & groups(other))
 
 

@@ -187,6 +187,7 @@ def _year(number: _Number) -> bool:
 
 
 def same_quantity(one: _Number, other: _Number) -> bool:
+    """Whether two quantities are equal, on the same scale."""
     if one.kind != other.kind:
         # "From 12 minutes to 3": the unit may be written once.
         return "" in (one.kind, other.kind) and one.raw == other.raw and "rate" not in (one.kind, other.kind)

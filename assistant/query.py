@@ -31,7 +31,7 @@ _CONTINUES = re.compile(
 _CORRECTS = re.compile(
     r"\s*(?:(?:no|nope|sorry|oops|wait|pardon|my mistake|i mean|actually)\b[\s,.!:;-]*)*"
     r"(?:(?:what )?i (?:meant|mean|wanted to ask|was asking about|am asking about)|i'm asking about|i was talking about|make that|rather(?! than)|not that one)\b(?! to\b)[\s,:]*"
-    r"|\s*(?:no|nope|sorry|oops|wait)\s*[,.!:;-]+\s*(?=\S)(?!worries)",
+    r"|\s*(?:no|nope|sorry|oops|wait)\s*[,.!:;-]+\s*(?=\S)",
     re.IGNORECASE,
 )
 _LEAVES = re.compile(

@@ -46,6 +46,8 @@ _CONTENTLESS = STOP_WORDS | frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Word:
+    """A word and how it stands in its sentence."""
+
     text: str
     stem: str
     place: int

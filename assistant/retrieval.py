@@ -31,6 +31,7 @@ class Found:
     """
 
     query: str
+    aspect: str  # what the query is about, whichever side is meant
     vector: Vectors
     hits: tuple[Hit, ...]
     cosines: tuple[float, ...]
@@ -64,6 +65,7 @@ def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
     cosine = dict(zip(rows.tolist(), cosines.tolist(), strict=True))
     return Found(
         query=query,
+        aspect=about,
         vector=vector,
         hits=tuple(Hit(index.passages[row], score[row]) for row in order),
         cosines=tuple(cosine[row] for row in order),

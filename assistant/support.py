@@ -20,6 +20,7 @@ from assistant.embedding import Encoder
 from assistant.likeness import WordVectors
 from assistant.nouns import Support
 from assistant.reading import abbreviated, plain, read
+from assistant.terms import unnumbered
 
 WEIGHTS = Path(__file__).with_name("support.json")
 
@@ -43,10 +44,12 @@ class Weights:
     unsupported: float
 
     def score(self, signals: Signals) -> float:
+        """How surely the evidence supports the claim, 0 to 1."""
         total = self.bias + sum(w * x for w, x in zip(self.weights, astuple(signals), strict=True))
         return 1 / (1 + math.exp(-total))
 
     def state(self, score: float) -> Support:
+        """Which of the three states a score is."""
         if score >= self.supported:
             return "supported"
         return "unsupported" if score < self.unsupported else "weak"
@@ -54,6 +57,7 @@ class Weights:
 
 @lru_cache(maxsize=1)
 def load_weights() -> Weights:
+    """The weights in `support.json`."""
     data = json.loads(WEIGHTS.read_text("utf-8"))
     names = [field.name for field in fields(Signals)]
     return Weights(
@@ -84,12 +88,11 @@ def measure(
     claim: str, quote: str, headings: Sequence[str], encoder: Encoder, comparison: Comparison = NOTHING
 ) -> tuple[Signals, tuple[str, ...]]:
     """The signals of a claim and its evidence, and the reasons for doubt in words."""
-    above = ". ".join(_NUMBERING.sub("", heading) for heading in headings)
+    above = ". ".join(unnumbered(heading) for heading in headings)
     said, source, titles = abbreviated((plain(claim), plain(quote), plain(above)))
     about = next((side for one in reversed(headings) if (side := comparison.only(one)) is not None), None)
     pair = Pair(read(said), read(source), read(titles), WordVectors(encoder), comparison, about)
     return pair.signals(encoder, plain(claim), plain(quote), above)
 
 
-_NUMBERING = re.compile(r"^\d+(?:\.\d+)*[.)]?\s+")
 _SENTENCE = re.compile(r"(?<=[.!?]) ")

@@ -26,6 +26,7 @@ STOP_WORDS = frozenset(
     """.split()
 )
 
+_NUMBERING = re.compile(r"^\d+(?:\.\d+)*[.)]?\s+")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 # PyStemmer's objects must not be shared between threads.
 _stemmers = threading.local()
@@ -33,6 +34,11 @@ _stemmers = threading.local()
 
 def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+
+
+def unnumbered(heading: str) -> str:
+    """A heading without its number: "1. Architecture" says nothing of the number one."""
+    return _NUMBERING.sub("", heading)
 
 
 def words(text: str) -> list[str]:

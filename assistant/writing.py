@@ -10,7 +10,7 @@ from assistant.comparison import NOTHING, Comparison
 from assistant.embedding import Vectors
 from assistant.gate import idf
 from assistant.index import Index
-from assistant.intents import OPEN_CHOICE, aspect, implies_sides, is_choice, is_comparison, is_yes_no
+from assistant.intents import OPEN_CHOICE, implies_sides, is_choice, is_comparison, is_yes_no
 from assistant.nouns import Passage, Statement
 from assistant.retrieval import Found
 from assistant.sentences import opening_header, opens_with_reference
@@ -92,7 +92,7 @@ def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
     choice = is_choice(found.query, comparison)
     both = all(comparison.named(found.query)) or implies_sides(found.query, comparison)
     ranked = _candidates(index, found, choice, both)
-    if choice and comparison.sides and aspect(found.query, comparison) != OPEN_CHOICE:
+    if choice and comparison.sides and found.aspect != OPEN_CHOICE:
         # "When should I use this one?" has chosen; "Should I use this one?" has not.
         ranked = _decided(ranked, None if is_yes_no(found.query) else comparison.only(found.query))
     elif both and alone and is_comparison(found.query, comparison):
@@ -169,9 +169,8 @@ def _best(ranked: Sequence[_Candidate], most: int) -> list[_Candidate]:
     said = 0
     for candidate in ranked:
         length = _length(candidate)
-        if len(chosen) == most or (chosen and said + length > WORDS and len(chosen) >= LEAST):
-            break
-        if len(chosen) >= LEAST and candidate.score < ENOUGH * ranked[0].score:
+        weak = candidate.score < ENOUGH * ranked[0].score
+        if len(chosen) == most or (len(chosen) >= LEAST and (weak or said + length > WORDS)):
             break
         if not any(_same(candidate, other) for other in chosen):
             chosen.append(candidate)
@@ -183,7 +182,7 @@ def _overlap(first: Quote, second: Quote) -> bool:
     return first.passage == second.passage and first.start < second.end and second.start < first.end
 
 
-def _candidates(index: Index, found: Found, choice: bool, all_sides: bool = False) -> list[_Candidate]:
+def _candidates(index: Index, found: Found, choice: bool, all_sides: bool) -> list[_Candidate]:
     """Every statement of the hits, by falling score; equal scores go by place."""
     # A comparison names the sides only to say whose difference is asked for.
     asked = list(dict.fromkeys(terms(index.comparison.neutral(found.query) if all_sides else found.query)))

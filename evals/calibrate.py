@@ -13,12 +13,11 @@ from assistant.gate import Signals, measure
 from assistant.retrieval import retrieve
 from evals.gold import Question
 from evals.metrics import rate
+from evals.statistics import Floats, logistic, ridge_logistic, risk_at_coverage
 
 # Ridge penalty of the fit; the intercept goes free.
 PENALTY = 0.1
 RESAMPLES = 500
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ def fit(measured: Sequence[Signals], answerable: Sequence[bool]) -> Fit:
     left_out = np.empty(len(labels))
     for held in range(len(labels)):
         others = np.arange(len(labels)) != held
-        left_out[held] = _confidence(_newton(values[others], labels[others]), values[held])
-    coefficients = _newton(values, labels)
+        left_out[held] = logistic(ridge_logistic(values[others], labels[others], PENALTY), values[[held]])[0]
+    coefficients = ridge_logistic(values, labels, PENALTY)
     return Fit(
         bias=round(float(coefficients[0]), 4),
         weights=tuple(round(float(one), 4) for one in coefficients[1:]),
@@ -94,35 +93,8 @@ def gate_data(fitted: Fit, provenance: dict[str, str]) -> str:
 def confusion(fitted: Fit, answerable: Sequence[bool]) -> dict[str, Any]:
     """Leave-one-out error rates on both sides, and the risk at each coverage."""
     pairs = list(zip(fitted.confidences, answerable, strict=True))
-    ordered = [is_answerable for _, is_answerable in sorted(pairs, key=lambda pair: -pair[0])]
     return {
         "refused_answerable": rate([confidence < fitted.threshold for confidence, asks in pairs if asks]),
         "answered_unanswerable": rate([confidence >= fitted.threshold for confidence, asks in pairs if not asks]),
-        "risk_at_coverage": {
-            f"{share:.1f}": round(
-                1 - sum(ordered[: max(1, round(share * len(ordered)))]) / max(1, round(share * len(ordered))), 4
-            )
-            for share in (0.2, 0.4, 0.6, 0.8, 1.0)
-        },
+        "risk_at_coverage": risk_at_coverage(fitted.confidences, answerable),
     }
-
-
-def _newton(values: Floats, labels: Floats) -> Floats:
-    design = np.c_[np.ones(len(values)), values]
-    penalty = np.eye(design.shape[1]) * PENALTY
-    penalty[0, 0] = 1e-6
-    coefficients = np.zeros(design.shape[1])
-    for _ in range(100):
-        probability = 1 / (1 + np.exp(-design @ coefficients))
-        gradient = design.T @ (probability - labels) + penalty @ coefficients
-        hessian = (design * (probability * (1 - probability))[:, None]).T @ design + penalty
-        step = np.linalg.solve(hessian, gradient)
-        coefficients = coefficients - step
-        if np.abs(step).max() < 1e-9:
-            break
-    result: Floats = coefficients
-    return result
-
-
-def _confidence(coefficients: Floats, values: Floats) -> float:
-    return float(1 / (1 + np.exp(-(coefficients[0] + values @ coefficients[1:]))))

@@ -4,13 +4,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assistant.errors import UsageError
 from assistant.nouns import Document, Turn
+
+Model = TypeVar("Model", bound=BaseModel)
 
 GOLD = Path(__file__).parent / "gold"
 
@@ -85,14 +87,7 @@ def load_gold(folder: Path) -> list[Question]:
     questions: list[Question] = []
     seen: dict[str, Path] = {}
     for path in files:
-        for number, entry in enumerate(_entries(path), 1):
-            try:
-                question = Question.model_validate(entry)
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(str(part) for part in first["loc"]) or "entry"
-                name = entry.get("id", f"number {number}") if isinstance(entry, dict) else f"number {number}"
-                raise UsageError(f"{path.name}, question {name}: {place}: {first['msg']}.") from error
+        for question in read_list(path, Question, "question"):
             if question.id in seen:
                 raise UsageError(f"{path.name}: the id {question.id!r} is already in {seen[question.id].name}.")
             seen[question.id] = path
@@ -120,11 +115,21 @@ def locate(question: Question, documents: dict[str, Document]) -> tuple[list[Spa
     return spans, lost
 
 
-def _entries(path: Path) -> list[Any]:
+def read_list(path: Path, model: type[Model], word: str) -> list[Model]:
+    """A YAML file that is a list of entries of one kind. Raises UsageError naming the entry (a `word`) and the fault."""
     try:
         loaded = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path.name} is no readable YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(loaded, list):
-        raise UsageError(f"{path.name} must hold a list of questions.")
-    return loaded
+        raise UsageError(f"{path.name} must hold a list.")
+    read = []
+    for number, entry in enumerate(loaded, 1):
+        try:
+            read.append(model.model_validate(entry))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "entry"
+            name = entry.get("id", f"number {number}") if isinstance(entry, dict) else f"number {number}"
+            raise UsageError(f"{path.name}, {word} {name}: {place}: {first['msg']}.") from error
+    return read

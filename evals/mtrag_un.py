@@ -14,12 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from assistant.answering import Assistant, open_assistant, shared, whole_parts
+from assistant.answering import Assistant, open_assistant, shared, surest
 from assistant.build import Progress
 from assistant.errors import UsageError
-from assistant.gate import decide
 from assistant.gate import measure as gate_signals
 from assistant.index import Index
 from assistant.nouns import Hit, Turn
@@ -28,12 +25,10 @@ from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings, load_settings
 from evals.gold import GOLD, load_gold
 from evals.metrics import rate
-from evals.statistics import percentile
+from evals.statistics import auroc, auroc_interval, risk_at_coverage
 
 FILE = "reference.jsonl"
 TOP = 5
-RESAMPLES = 2000
-COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 FOLLOW_UP = "Follow-up"
 
 
@@ -146,14 +141,13 @@ def judge(assistant: Assistant, index: Index, question: str, history: Sequence[T
     """What `Assistant.stream` does up to the gate's decision."""
     turns = assistant.settings.history_turns
     query = assistant.standalone(index, check_question(question), history[-turns:] if turns else ())
-    parts = whole_parts(query, index.comparison)
-    founds = [retrieve(index, assistant.encoder, part, assistant.settings.passages) for part in parts]
-    decisions = [decide(index, assistant.encoder, found) for found in founds]
-    best = max(range(len(parts)), key=lambda at: decisions[at].confidence)
-    signals = gate_signals(index, assistant.encoder, founds[best]) if founds[best].hits else None
+    considered = assistant.consider(index, query)
+    founds = [one.found for one in considered]
+    best = surest(considered)
+    signals = gate_signals(index, assistant.encoder, best.found) if best.found.hits else None
     return Judged(
-        answered=decisions[best].answer,
-        confidence=decisions[best].confidence,
+        answered=any(one.decision.answer for one in considered),
+        confidence=best.decision.confidence,
         cosine=best_cosine(founds),
         signals=asdict(signals) if signals else {},
         hits=shared(founds, assistant.settings.passages),
@@ -255,31 +249,11 @@ def scores(answered: Sequence[bool], answerable: Sequence[bool]) -> dict[str, An
     }
 
 
-def auroc(values: Sequence[float], positive: Sequence[bool]) -> float | None:
-    """How often a positive one has the higher value than a negative one, ties half; None where either is missing."""
-    yes, no = _parted(values, positive)
-    return _auroc(yes, no) if len(yes) and len(no) else None
-
-
 def auroc_with_interval(values: Sequence[float], positive: Sequence[bool]) -> dict[str, Any]:
-    """The AUROC and its 95 % bootstrap interval: both classes resampled, fixed seed."""
-    yes, no = _parted(values, positive)
-    if not len(yes) or not len(no):
-        return {"auroc": None, "interval": [0.0, 1.0]}
-    random = np.random.default_rng(0)
-    drawn = [_auroc(random.choice(yes, len(yes)), random.choice(no, len(no))) for _ in range(RESAMPLES)]
-    low, high = percentile(drawn, 0.025) or 0.0, percentile(drawn, 0.975) or 0.0
-    return {"auroc": round(_auroc(yes, no), 4), "interval": [round(low, 4), round(high, 4)]}
-
-
-def risk_at_coverage(confidences: Sequence[float], answerable: Sequence[bool]) -> dict[str, float]:
-    """The share of unanswerable questions among the surest: none is counted twice, equal ones go in their order."""
-    ordered = [asks for _, asks in sorted(zip(confidences, answerable, strict=True), key=lambda pair: -pair[0])]
-    found = {}
-    for share in COVERAGES if ordered else ():
-        count = max(1, round(share * len(ordered)))
-        found[f"{share:.1f}"] = round(1 - sum(ordered[:count]) / count, 4)
-    return found
+    """The AUROC of the positive ones and its 95 % bootstrap interval; None where either class is missing."""
+    value = auroc(values, positive)
+    low, high = auroc_interval(values, positive)
+    return {"auroc": None if value is None else round(value, 4), "interval": [round(low, 4), round(high, 4)]}
 
 
 def retrieval(
@@ -394,17 +368,6 @@ def _precision_recall(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
 
 def _f1(of: Mapping[str, Any]) -> float:
     return float(of["f1"])
-
-
-def _parted(values: Sequence[float], positive: Sequence[bool]) -> tuple[Any, Any]:
-    both = np.asarray(values, dtype=np.float64)
-    mask = np.asarray(positive, dtype=bool)
-    return both[mask], both[~mask]
-
-
-def _auroc(yes: Any, no: Any) -> float:
-    below = np.searchsorted(np.sort(no), yes, side="left") + np.searchsorted(np.sort(no), yes, side="right")
-    return float(below.sum() / (2 * len(yes) * len(no)))
 
 
 def _cell(value: Mapping[str, Any]) -> str:

@@ -1,7 +1,14 @@
-"""Intervals and summaries."""
+"""Intervals, summaries, and the one regression that the evals fit."""
 
 import math
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 2000
 
 
 def wilson(successes: int, total: int, z: float = 1.959964) -> tuple[float, float]:
@@ -27,3 +34,70 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     """The value at a share (0 to 1) of the sorted values, nearest rank; None where there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, math.ceil(share * len(ordered)) - 1))] if ordered else None
+
+
+def auroc(values: Sequence[float] | Floats, positive: Sequence[bool] | NDArray[np.bool_]) -> float | None:
+    """How often a positive one has the higher value than a negative one, ties half; None where either is missing."""
+    yes, no = _parted(values, positive)
+    return _auroc(yes, no) if len(yes) and len(no) else None
+
+
+def auroc_interval(
+    values: Sequence[float] | Floats, positive: Sequence[bool] | NDArray[np.bool_]
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the AUROC, both classes resampled, fixed seed; (0, 1) where either is missing."""
+    yes, no = _parted(values, positive)
+    if not len(yes) or not len(no):
+        return 0.0, 1.0
+    random = np.random.default_rng(0)
+    drawn = [_auroc(random.choice(yes, len(yes)), random.choice(no, len(no))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def risk_at_coverage(confidences: Sequence[float], right: Sequence[bool]) -> dict[str, float]:
+    """The share of wrong ones among the surest tenth, two tenths … of all; equal ones go in their order."""
+    ordered = [good for _, good in sorted(zip(confidences, right, strict=True), key=lambda pair: -pair[0])]
+    counts = {tenth / 10: max(1, round(tenth / 10 * len(ordered))) for tenth in range(1, 11) if ordered}
+    return {f"{share:.1f}": round(1 - sum(ordered[:count]) / count, 4) for share, count in counts.items()}
+
+
+def _parted(values: Sequence[float] | Floats, positive: Sequence[bool] | NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    both, mask = np.asarray(values, dtype=np.float64), np.asarray(positive, dtype=bool)
+    return both[mask], both[~mask]
+
+
+def _auroc(yes: Floats, no: Floats) -> float:
+    ordered = np.sort(no)
+    below = np.searchsorted(ordered, yes, side="left") + np.searchsorted(ordered, yes, side="right")
+    return float(below.sum() / (2 * len(yes) * len(no)))
+
+
+def ridge_logistic(
+    values: Floats, labels: Floats, penalty: float, prior: Floats | None = None, counts: Floats | None = None
+) -> Floats:
+    """Intercept and coefficients of a logistic regression, by Newton's method; the intercept goes free.
+
+    `penalty` pulls the coefficients towards `prior` (zero by default); `counts` weighs the rows.
+    """
+    design = np.c_[np.ones(len(values)), values]
+    towards = np.r_[0.0, prior] if prior is not None else np.zeros(design.shape[1])
+    weights = counts if counts is not None else np.ones(len(values))
+    pull = np.eye(design.shape[1]) * penalty
+    pull[0, 0] = 1e-6
+    coefficients: Floats = towards.copy()
+    for _ in range(100):
+        expected = 1 / (1 + np.exp(-design @ coefficients))
+        gradient = design.T @ (weights * (expected - labels)) + pull @ (coefficients - towards)
+        hessian = (design.T * (weights * expected * (1 - expected))) @ design + pull
+        step = np.linalg.solve(hessian, gradient)
+        coefficients = coefficients - step
+        if np.abs(step).max() < 1e-9:
+            break
+    return coefficients
+
+
+def logistic(coefficients: Floats, values: Floats) -> Floats:
+    """The probability of each row of values, shape (rows,), by `ridge_logistic`'s coefficients."""
+    result: Floats = 1 / (1 + np.exp(-(coefficients[0] + values @ coefficients[1:])))
+    return result

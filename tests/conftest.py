@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant.build import Report, build, build_lock
+from assistant.build import Report, build
 from assistant.chunking import Window
 from assistant.comparison import Comparison
 from assistant.corpus import comparison_of, load_corpus
 from assistant.embedding import PACKAGED_MODEL, OnnxEmbeddings, Vectors, open_encoder
 from assistant.index import Index, open_index
+from assistant.publishing import build_lock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL = re.compile(r"(?:localhost|127\.\d+\.\d+\.\d+|::1|0\.0\.0\.0|::|)\Z")

@@ -9,13 +9,14 @@ import pytest
 from conftest import with_encoders
 
 from assistant.answering import Assistant, check_model, open_assistant, refusal, whole_parts
-from assistant.build import build, build_lock
+from assistant.build import build
 from assistant.citations import SILENT
 from assistant.corpus import load_corpus
 from assistant.errors import AssistantError, IndexUnusable, UsageError
 from assistant.gate import Decision
 from assistant.index import current
 from assistant.nouns import Answer, Turn
+from assistant.publishing import build_lock
 from assistant.rendering import Table, answer_json, blocks_of
 from assistant.settings import Settings
 from evals.gold import load_gold
@@ -187,7 +188,7 @@ def test_a_document_that_cannot_be_read_is_named_and_the_rest_is_answered_from(o
 
 HOLD = """
 import pathlib, sys
-from assistant.build import build_lock
+from assistant.publishing import build_lock
 with build_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

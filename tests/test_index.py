@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from conftest import child_environment, with_encoders
 
-from assistant.build import build, build_lock, changes, is_current, snapshot_id
+from assistant.build import build, changes, is_current, snapshot_id
 from assistant.corpus import load_corpus
 from assistant.errors import IndexUnusable
 from assistant.index import LiveIndex, current, open_index
+from assistant.publishing import build_lock
 from assistant.retrieval import retrieve
 
 SMALL = {
@@ -624,3 +625,11 @@ def test_a_snapshot_of_another_model_embeds_everything_anew(corpus, index_home, 
         report = build(load_corpus(corpus), index_home, word_encoder, 700)
     assert report.reused == 0
     assert found(index_home, word_encoder, "hypervisor keeps machines apart")[0][0].startswith("machines.md")
+
+
+def test_other_foreign_questions_give_another_snapshot(tmp_path, write_corpus, monkeypatch):
+    corpus = load_corpus(write_corpus(tmp_path / "corpus", {"a.md": "# A\n\nA lamp gives light."}))
+    before = snapshot_id(corpus, "weights", 700)
+    (tmp_path / "foreign.json").write_text('["How is cheese made?"]', "utf-8")
+    monkeypatch.setattr("assistant.build.FOREIGN", tmp_path / "foreign.json")
+    assert snapshot_id(corpus, "weights", 700) != before

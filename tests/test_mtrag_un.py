@@ -13,18 +13,17 @@ from assistant.settings import Settings
 from evals.mtrag_un import (
     Judged,
     Task,
-    auroc,
     auroc_with_interval,
     best_threshold,
     judge,
     load,
     measure,
-    risk_at_coverage,
     scores,
     summarize,
     table,
 )
 from evals.run import canonical
+from evals.statistics import auroc, risk_at_coverage
 
 LIGHTHOUSE = (
     "The lighthouse of Norrholm was built of grey granite. The keeper of the lighthouse lights the lamp at dusk "
