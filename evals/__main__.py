@@ -1,8 +1,10 @@
 """`python -m evals`: run, lint, calibrate, support, chunking, mtrag_un, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
 
+import datetime
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,7 @@ from assistant.support import load_weights as load_support
 from evals import bench as benches
 from evals import calibrate as calibration
 from evals import chunking_evaluation, mtrag_un, references, support
+from evals import lint as notes
 from evals.gold import GOLD, gold_digest, load_gold, locate
 from evals.run import ask_all, baseline_of, canonical, regressions, report, table, timings
 
@@ -84,15 +87,29 @@ def run(
 
 
 @app.command()
-def lint(gold: GoldOption = GOLD, corpus: CorpusOption = None) -> None:
-    """Check the gold questions: readable, and every evidence quote where it says."""
+def lint(
+    gold: GoldOption = GOLD, corpus: CorpusOption = None, index: IndexOption = None, as_json: JsonOption = False
+) -> None:
+    """Check the notes (exit 2 where something is found) and the gold questions' evidence (exit 1 where it is lost)."""
     questions = load_gold(gold)
-    documents = {document.id: document for document in load_corpus(load_settings(corpus=corpus).corpus).documents}
+    settings = load_settings(corpus=corpus, index=index)
+    loaded = load_corpus(settings.corpus)
+    documents = {document.id: document for document in loaded.documents}
+    encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
+    findings = notes.lint(loaded.documents, encoder.window, settings.passage_characters, datetime.date.today())
+    unread = [str(problem) for problem in loaded.problems]
     lost = [line for question in questions for line in locate(question, documents)[1]]
-    for line in lost:
-        complain(f"evidence is lost: {line}")
-    print(f"{len(questions)} questions, gold {gold_digest(questions)[:12]}")
-    raise typer.Exit(1 if lost else 0)
+    if as_json:
+        told = {"findings": [asdict(one) for one in findings], "unreadable": unread, "lost_evidence": lost}
+        print(canonical(told | {"documents": len(documents), "questions": len(questions)}), end="")
+    else:
+        for line in [*map(str, findings), *unread, *(f"evidence is lost: {line}" for line in lost)]:
+            print(line)
+        print(
+            f"{len(documents)} documents, {len(findings) + len(unread)} findings; "
+            f"{len(questions)} questions, gold {gold_digest(questions)[:12]}, {len(lost)} lost evidence"
+        )
+    raise typer.Exit(2 if findings or unread else 1 if lost else 0)
 
 
 @app.command()
