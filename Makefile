@@ -33,6 +33,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check assistant evals
 	$(BIN)/mypy
+	$(BIN)/python -m evals lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 eval: run-setup
