@@ -1,4 +1,4 @@
-"""`python -m evals`: run, lint, calibrate, support, chunking, mtrag_un, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
+"""`python -m evals`: run, score, compare, lint, calibrate, support, chunking, mtrag_un, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
 
 import datetime
 import json
@@ -22,17 +22,34 @@ from assistant.support import WEIGHTS as SUPPORT_WEIGHTS
 from assistant.support import load_weights as load_support
 from evals import bench as benches
 from evals import calibrate as calibration
-from evals import chunking_evaluation, mtrag_un, references, support
+from evals import chunking_evaluation, comparing, mtrag_un, references, support
 from evals import lint as notes
-from evals.gold import GOLD, gold_digest, load_gold, locate
-from evals.run import ask_all, baseline_of, canonical, regressions, report, table, timings
+from evals.asking import Plan, ask_all, read_answers
+from evals.gold import FOUNDING_GOLD, GOLD, Question, founding_alone, gold_digest, load_gold, locate
+from evals.reports import (
+    baseline_of,
+    canonical,
+    comparison_table,
+    junit,
+    markdown,
+    provenance,
+    read_result,
+    report,
+    table,
+    timings,
+)
 
 BASELINE = Path(__file__).parent / "baseline.json"
+FOUNDING_BASELINE = Path(__file__).parent / "baseline_founding.json"
 
 app = typer.Typer(name="python -m evals", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 CorpusOption = Annotated[Path | None, typer.Option("--corpus", metavar="DIR", help="The folder of documents.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the reports go.")]
 IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Where snapshots are kept.")]
+FoundingOption = Annotated[
+    bool, typer.Option("--founding", help="The founding document alone, with its own gold questions and baseline.")
+]
 GoldOption = Annotated[Path, typer.Option("--gold", metavar="DIR", help="The folder of gold questions.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 
@@ -42,47 +59,102 @@ def run(
     gold: GoldOption = GOLD,
     corpus: CorpusOption = None,
     index: IndexOption = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report goes.")] = CHECKOUT
-    / "evals"
-    / "out",
+    out: OutOption = CHECKOUT / "evals" / "out",
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answers.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="Only dev or test.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only this id, kind or tag; repeatable.")] = None,
+    failed_from: Annotated[
+        Path | None, typer.Option("--failed-from", metavar="RUN", help="Only what did not pass in that run.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions.")] = None,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, max=64, help="Questions asked at a time.")] = 1,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="Ask each question N times.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
+    retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Resume, and ask again what failed.")] = False,
+    max_errors: Annotated[int | None, typer.Option("--max-errors", min=0, help="Stop at more errors than N.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Compare with evals/baseline.json.")] = False,
     write_baseline: Annotated[bool, typer.Option("--write-baseline", help="Make this run the baseline.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
-    beside: Annotated[bool, typer.Option("--beside", help="Simpler systems in the same table.")] = False,
+    beside: Annotated[bool, typer.Option("--beside", help="Simpler systems in a table of their own.")] = False,
+    founding: FoundingOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask every gold question and say how good the answers are."""
-    questions = [question for question in load_gold(gold) if split in (None, question.split)]
-    if not questions:
-        raise UsageError(f"No question of the split {split!r} in {str(gold)!r}.")
-    settings = load_settings(corpus=corpus, index=index)
+    settings = load_settings(corpus=corpus, index=index, model=model)
+    if founding:
+        gold, settings = FOUNDING_GOLD, on_founding(settings)
+    gold_questions = load_gold(gold)
+    questions = chosen(gold_questions, split, only or [], failed_from, limit)
+    standing = FOUNDING_BASELINE if founding else BASELINE
+    baseline = read(standing) if check else None
     documents = load_corpus(settings.corpus)
     assistant = opened(settings)
     with assistant.live.borrow() as current:
         name = current.id
-    answers = ask_all(assistant, questions, out, resume, counter(len(questions)))
-    result, times = report(questions, answers, documents, name, settings.model), timings(answers)
+    origin = provenance(gold_questions, documents, name, settings.model, assistant.encoder.weights)
+    plan = Plan(jobs, repeat, resume, retry_errors, max_errors)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "run.json").write_text(canonical({"provenance": origin, "repeats": repeat}), "utf-8")
+    answers = ask_all(assistant, questions, out, plan, counter(len(questions) * repeat))
+    result = report(questions, answers, documents, origin, repeat)
     if beside:
-        result["references"] = {
-            f"{of}: {label}": split_report["splits"][of]
-            for label, ask in references.systems(assistant).items()
-            for split_report in [report(questions, references.answers(ask, questions), documents, name, label)]
-            for of in split_report["splits"]
-        }
-    (out / "report.json").write_text(canonical(result), "utf-8")
-    (out / "timings.json").write_text(canonical(times), "utf-8")
-    print(canonical(result) if as_json else table(result, times))
+        result["references"] = references.reports(assistant, questions, documents, origin)
+    assistant.close()
     if write_baseline:
-        BASELINE.write_text(canonical(baseline_of(result)), "utf-8")
-    worse = [f"evidence is lost: {lost}" for lost in result["lost_evidence"]]
-    if check:
-        worse += regressions(result, read_baseline())
-    for line in worse:
-        complain(line)
-    if result["errors"]:
-        complain(f"{len(result['errors'])} questions failed; run again with --resume")
-        raise typer.Exit(3)
+        standing.write_text(baseline_of(result), "utf-8")
+    tell(result, timings(answers), out, baseline, as_json)
+
+
+@app.command()
+def score(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    gold: GoldOption = GOLD,
+    corpus: CorpusOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare with evals/baseline.json.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a run's saved answers again, without asking anything."""
+    answers = read_answers(folder / "answers.jsonl")
+    if not answers:
+        raise UsageError(f"There are no answers in {str(folder)!r}. Make them with: python -m evals run --out DIR")
+    gold_questions = load_gold(gold)
+    questions = [question for question in gold_questions if (question.id, 0) in answers]
+    if not questions:
+        raise UsageError(f"None of the answers in {str(folder)!r} is to a question in {str(gold)!r}.")
+    known = json.loads((folder / "run.json").read_text("utf-8")) if (folder / "run.json").exists() else {}
+    documents = load_corpus(load_settings(corpus=corpus).corpus)
+    before = known.get("provenance", {})
+    origin = provenance(
+        gold_questions, documents, before.get("index", ""), before.get("model", ""), before.get("weights", "")
+    )
+    repeats = 1 + max(repeat for _, repeat in answers)
+    result = report(questions, answers, documents, origin, repeats)
+    tell(result, timings(answers), folder, read(BASELINE) if check else None, as_json)
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A run's folder, a report or a baseline.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The same, of the later run.")],
+    as_json: JsonOption = False,
+) -> None:
+    """What changed between two runs on the same gold questions; exit 1 where a metric got worse than its budget."""
+    one, other = read(before), read(after)
+    changes = comparing.compare(one, other)
+    other_than = comparing.differences(one, other)
+    worse = comparing.regressions(changes)
+    if as_json:
+        told = {"differences": other_than, "changes": [asdict(change) for change in changes], "worse": worse}
+        print(canonical(told), end="")
+    else:
+        texts = [
+            {name: str(answer.get("text", "")) for (name, _), answer in read_answers(path / "answers.jsonl").items()}
+            if path.is_dir()
+            else {}
+            for path in (before, after)
+        ]
+        print(comparison_table(one, other, changes, other_than, (texts[0], texts[1])))
+        for line in worse:
+            complain(line)
     raise typer.Exit(1 if worse else 0)
 
 
@@ -96,6 +168,8 @@ def lint(
     loaded = load_corpus(settings.corpus)
     documents = {document.id: document for document in loaded.documents}
     encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
+    if gold == GOLD:
+        questions = [*questions, *load_gold(FOUNDING_GOLD)]
     findings = notes.lint(loaded.documents, encoder.window, settings.passage_characters, datetime.date.today())
     unread = [str(problem) for problem in loaded.problems]
     lost = [line for question in questions for line in locate(question, documents)[1]]
@@ -214,12 +288,61 @@ def opened(settings: Settings) -> Assistant:
     return open_assistant(settings, True, progress_bar, complain)
 
 
-def read_baseline() -> dict[str, Any]:
+def on_founding(settings: Settings) -> Settings:
+    """The same settings for the founding document alone, in an index of its own; the exported encoder is shared."""
+    home = settings.index / "founding"
+    corpus = founding_alone(settings.corpus, home / "corpus")
+    home = home / "index"
+    home.mkdir(exist_ok=True)
+    if not (home / "encoders").exists():
+        (settings.index / "encoders").mkdir(parents=True, exist_ok=True)
+        (home / "encoders").symlink_to(Path("../../encoders"))
+    return settings.model_copy(update={"corpus": corpus, "index": home})
+
+
+def chosen(
+    questions: list[Question], split: str | None, only: list[str], failed_from: Path | None, limit: int | None
+) -> list[Question]:
+    """The questions that the flags name, in their order."""
+    picked = [question for question in questions if split in (None, question.split)]
+    if only:
+        picked = [question for question in picked if {question.id, question.kind, *question.tags} & set(only)]
+    if failed_from is not None:
+        former = read(failed_from)
+        good = {row["id"] for row in former["questions"] if row["values"]["passed"] == 1}
+        picked = [question for question in picked if question.id not in good]
+    if not picked:
+        raise UsageError("No gold question is left to ask; see --gold, --split, --only and --failed-from.")
+    return picked[:limit]
+
+
+def tell(
+    result: dict[str, Any], times: dict[str, Any], out: Path, baseline: dict[str, Any] | None, as_json: bool
+) -> None:
+    """Writes the reports, prints one, and exits as the result deserves."""
+    changes = comparing.compare(baseline, result) if baseline else []
+    worse = [f"evidence is lost: {lost}" for lost in result["lost_evidence"]] + comparing.regressions(changes)
+    (out / "report.json").write_text(canonical(result), "utf-8")
+    (out / "timings.json").write_text(canonical(times), "utf-8")
+    (out / "report.md").write_text(markdown(result, changes, worse), "utf-8")
+    (out / "junit.xml").write_text(junit(result), "utf-8")
+    print(canonical(result) if as_json else table(result, times, changes))
+    for line in worse:
+        complain(line)
+    if result["errors"]:
+        complain(f"{len(result['errors'])} questions failed; run again with --retry-errors")
+        raise typer.Exit(3)
+    raise typer.Exit(1 if worse else 0)
+
+
+def read(path: Path) -> dict[str, Any]:
     try:
-        loaded: dict[str, Any] = json.loads(BASELINE.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError("There is no evals/baseline.json. Make one with --write-baseline.") from error
-    return loaded
+        return read_result(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{str(path)!r} is no result of a run ({error}). Make one with: python -m evals run --out DIR; "
+            "a baseline with --write-baseline"
+        ) from error
 
 
 def counter(total: int) -> Callable[[], None]:

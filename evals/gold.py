@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -9,6 +10,7 @@ from typing import Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from assistant.comparison import FILE as COMPARED
 from assistant.errors import UsageError
 from assistant.nouns import Document, Turn
 
@@ -16,16 +18,26 @@ Model = TypeVar("Model", bound=BaseModel)
 
 GOLD = Path(__file__).parent / "gold"
 
+# Questions on the founding document alone: how the assistant does on two pages.
+FOUNDING_GOLD = Path(__file__).parent / "gold_founding"
+FOUNDING = "docker-vs-vms.md"
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Evidence(_Strict):
-    """An exact quote of a document that a full answer needs."""
+class Place(_Strict):
+    """An exact quote of a document."""
 
     doc: str
     quote: str = Field(min_length=1)
+
+
+class Evidence(Place):
+    """What a full answer needs, and where else the documents say the same."""
+
+    also: list[Place] = []
 
 
 class Nugget(_Strict):
@@ -76,7 +88,14 @@ class Span:
     end: int
 
     def overlaps(self, document: str, start: int, end: int) -> bool:
-        return self.document == document and self.start < end and start < self.end
+        return self.shared(document, start, end) > 0
+
+    def shared(self, document: str, start: int, end: int) -> int:
+        """How many characters the two have in common."""
+        return max(0, min(self.end, end) - max(self.start, start)) if self.document == document else 0
+
+
+Needed = tuple[Span, ...]  # the places that say one piece of evidence; any of them will do
 
 
 def load_gold(folder: Path) -> list[Question]:
@@ -95,24 +114,38 @@ def load_gold(folder: Path) -> list[Question]:
     return questions
 
 
+def founding_alone(corpus: Path, folder: Path) -> Path:
+    """The founding document and what it compares, copied out of a corpus into a folder of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (FOUNDING, COMPARED):
+        shutil.copyfile(corpus / name, folder / name)
+    return folder
+
+
 def gold_digest(questions: list[Question]) -> str:
     """sha256 of the questions' content, whatever the files are called."""
     dumped = sorted((question.model_dump() for question in questions), key=lambda one: str(one["id"]))
     return hashlib.sha256(json.dumps(dumped, sort_keys=True).encode()).hexdigest()
 
 
-def locate(question: Question, documents: dict[str, Document]) -> tuple[list[Span], list[str]]:
-    """The spans of a question's evidence, and the quotes that no longer stand in their document."""
-    spans: list[Span] = []
+def locate(question: Question, documents: dict[str, Document]) -> tuple[list[Needed], list[str]]:
+    """The places of each piece of a question's evidence, and the quotes that no longer stand in their document.
+
+    A piece with no place left stays, empty: it counts as missed.
+    """
+    needed: list[Needed] = []
     lost: list[str] = []
     for evidence in question.evidence:
-        document = documents.get(evidence.doc)
-        start = document.text.find(evidence.quote) if document else -1
-        if start < 0:
-            lost.append(f"{question.id}: {evidence.doc}: {evidence.quote[:70]!r}")
-        else:
-            spans.append(Span(evidence.doc, start, start + len(evidence.quote)))
-    return spans, lost
+        spans = []
+        for place in (evidence, *evidence.also):
+            document = documents.get(place.doc)
+            start = document.text.find(place.quote) if document else -1
+            if start < 0:
+                lost.append(f"{question.id}: {place.doc}: {place.quote[:70]!r}")
+            else:
+                spans.append(Span(place.doc, start, start + len(place.quote)))
+        needed.append(tuple(spans))
+    return needed, lost
 
 
 def read_list(path: Path, model: type[Model], word: str) -> list[Model]:

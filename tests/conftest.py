@@ -19,6 +19,7 @@ from assistant.corpus import comparison_of, load_corpus
 from assistant.embedding import PACKAGED_MODEL, OnnxEmbeddings, Vectors, open_encoder
 from assistant.index import Index, open_index
 from assistant.publishing import build_lock
+from evals.gold import founding_alone
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL = re.compile(r"(?:localhost|127\.\d+\.\d+\.\d+|::1|0\.0\.0\.0|::|)\Z")
@@ -126,16 +127,34 @@ def index_home(tmp_path: Path, encoders: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def founding_home(tmp_path_factory: pytest.TempPathFactory, encoders: Path, build_snapshot: BuildSnapshot) -> Path:
-    """The index folder of the checkout's own corpus."""
-    home = with_encoders(tmp_path_factory.mktemp("founding") / "index", encoders)
-    build_snapshot(REPOSITORY / "corpus", home)
+def founding_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The founding document and what it compares, alone."""
+    return founding_alone(REPOSITORY / "corpus", tmp_path_factory.mktemp("founding") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def founding_home(founding_corpus: Path, encoders: Path, build_snapshot: BuildSnapshot) -> Path:
+    """The index folder of the founding document."""
+    home = with_encoders(founding_corpus.parent / "index", encoders)
+    build_snapshot(founding_corpus, home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def whole_home(tmp_path_factory: pytest.TempPathFactory, encoders: Path, build_snapshot: BuildSnapshot) -> Path:
+    """The index folder of the checkout's whole corpus, one for all workers of a run."""
+    home = encoders.parent / "whole"
+    with (encoders.parent / "whole.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            with_encoders(home, encoders)
+            build_snapshot(REPOSITORY / "corpus", home)
     return home
 
 
 @pytest.fixture(scope="session")
 def founding(founding_home: Path) -> Iterator[Index]:
-    """The open snapshot of the checkout's own corpus."""
+    """The open snapshot of the founding document."""
     index = open_index(founding_home)
     yield index
     index.close()

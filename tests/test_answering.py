@@ -19,7 +19,7 @@ from assistant.nouns import Answer, Turn
 from assistant.publishing import build_lock
 from assistant.rendering import Table, answer_json, blocks_of
 from assistant.settings import Settings
-from evals.gold import load_gold
+from evals.gold import FOUNDING_GOLD, load_gold
 
 ANSWERABLE = "Why do containers start faster than VMs?"
 UNANSWERABLE = "What does a Docker subscription cost?"
@@ -29,8 +29,8 @@ QUESTION = "Which port does the container registry listen on?"
 
 
 @pytest.fixture(scope="module")
-def founded(founding_home, repository):
-    assistant = open_assistant(Settings(corpus=repository / "corpus", index=founding_home), update=False)
+def founded(founding_home, founding_corpus):
+    assistant = open_assistant(Settings(corpus=founding_corpus, index=founding_home), update=False)
     yield assistant
     assistant.close()
 
@@ -137,8 +137,8 @@ def test_a_follow_up_leans_on_the_conversation(founded):
     assert answer.question == "And why is that?"
 
 
-def test_no_history_is_used_where_none_is_wanted(founding_home, repository, encoder, founded):
-    settings = Settings(corpus=repository / "corpus", index=founding_home, history_turns=0)
+def test_no_history_is_used_where_none_is_wanted(founding_home, founding_corpus, encoder, founded):
+    settings = Settings(corpus=founding_corpus, index=founding_home, history_turns=0)
     answer = Assistant(settings, encoder, founded.live).ask("And why is that?", [Turn("How fast do containers start?")])
     assert answer.search_query == "And why is that?"
 
@@ -366,7 +366,7 @@ def test_no_side_is_said_to_be_silent_on_what_the_documents_tell_of_it(aspect, f
 
 
 def test_many_threads_get_the_answers_of_one(founded, repository):
-    questions = [one for one in load_gold(repository / "evals" / "gold") if one.question][:200]
+    questions = [one for one in load_gold(FOUNDING_GOLD) if one.question][:200]
     assert len(questions) == 200
 
     def ask(one):

@@ -366,8 +366,8 @@ def test_a_server_that_is_told_to_end_while_it_prepares_ends(tmp_path, index_hom
 
 
 @pytest.fixture
-def service(founding_home, repository):
-    opened = Service(Settings(corpus=repository / "corpus", index=founding_home, in_flight=1))
+def service(founding_home, founding_corpus):
+    opened = Service(Settings(corpus=founding_corpus, index=founding_home, in_flight=1))
     yield opened
     opened.close()
 

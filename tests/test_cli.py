@@ -19,9 +19,9 @@ QUESTION = "Why do containers start faster than VMs?"
 
 
 @pytest.fixture(scope="module")
-def ready(founding_home, repository):
+def ready(founding_home, founding_corpus):
     """The environment of a process whose index is up to date."""
-    return child_environment(repository / "corpus", founding_home)
+    return child_environment(founding_corpus, founding_home)
 
 
 def run(arguments, env, **options):
@@ -303,11 +303,11 @@ def test_doctor_finds_everything_or_says_what_to_run(ready, tmp_path):
     assert findings["documents"]["good"]
 
 
-def test_doctor_survives_a_damaged_snapshot(tmp_path, encoders, repository, build_snapshot):
+def test_doctor_survives_a_damaged_snapshot(tmp_path, encoders, founding_corpus, build_snapshot):
     home = with_encoders(tmp_path / "index", encoders)
-    name = build_snapshot(repository / "corpus", home).index
+    name = build_snapshot(founding_corpus, home).index
     next((home / name).glob("chroma-*/chroma.sqlite3")).unlink()
-    done = run(["doctor"], child_environment(repository / "corpus", home))
+    done = run(["doctor"], child_environment(founding_corpus, home))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "Run: assistant index" in done.stdout

@@ -1,22 +1,25 @@
 """The eval command: gold files, metrics, reports, resuming, calibration."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
-import yaml
 
 from assistant.answering import open_assistant
-from assistant.corpus import load_corpus
-from assistant.errors import UsageError
+from assistant.corpus import Corpus, load_corpus
+from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Signals
 from assistant.nouns import Document, Hit, Passage
 from assistant.settings import Settings
+from evals.asking import Plan, ask_all, read_answers
 from evals.calibrate import fit, signals
 from evals.chunking_evaluation import Item, measure
-from evals.gold import GOLD, Question, Span, load_gold, locate
-from evals.metrics import holds, normalized, score, summarize
-from evals.run import canonical, read_answers, regressions, report
-from evals.statistics import percentile, wilson
+from evals.comparing import compare, regressions
+from evals.gold import FOUNDING_GOLD, Question, Span, load_gold, locate
+from evals.metrics import holds, normalized, score, ungrounded
+from evals.reports import baseline_of, canonical, junit, markdown, read_result, report, table
+from evals.statistics import mcnemar, percentile, sign_flip, wilson
+from evals.summary import summarize
 
 TEXT = "# T\n\nContainers share the kernel. VMs boot a system.\n"
 DOCUMENT = Document("a.md", "T", TEXT, None, "d", 0)
@@ -42,6 +45,8 @@ def answer(text=f"{QUOTE} [1]", refused=False, quotes=(QUOTE,)):
         {
             "number": n,
             "document": "a.md",
+            "title": "T",
+            "section": [],
             "quote": quote,
             "start": TEXT.find(quote),
             "end": TEXT.find(quote) + len(quote),
@@ -52,21 +57,30 @@ def answer(text=f"{QUOTE} [1]", refused=False, quotes=(QUOTE,)):
         "text": text,
         "refused": refused,
         "citations": citations,
-        "sentences": [{"support": "supported"} for _ in quotes],
-        "hits": [{"document": "a.md", "start": 5, "end": 50}],
+        "sentences": [{"text": text, "citations": [1], "support": "supported"} for _ in quotes],
+        "hits": [{"document": "a.md", "start": 5, "end": 50, "text": TEXT[5:50]}],
         "timings_ms": {"total": 1.0},
     }
 
 
 def scored(asked, given):
-    spans, lost = locate(asked, DOCUMENTS)
-    return score(asked, spans, len(lost), given, DOCUMENTS)
+    return score(asked, locate(asked, DOCUMENTS)[0], given, DOCUMENTS)
 
 
 def test_a_perfect_answer_scores_one_everywhere():
-    result = scored(question(), answer())
-    assert (result.facts, result.citation_precision, result.citation_recall) == (1.0, 1.0, 1.0)
-    assert result.hit and result.all_evidence and result.citations_valid and result.citations_verbatim
+    values = scored(question(), answer()).values
+    names = (
+        "passed",
+        "facts",
+        "citation_precision",
+        "citation_recall",
+        "passage_recall",
+        "hit@5",
+        "recall@5",
+        "ndcg@5",
+    )
+    assert {name: values[name] for name in names} == dict.fromkeys(names, 1.0)
+    assert (values["citations_valid"], values["citations_verbatim"], values["ungrounded"]) == (1.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -76,25 +90,25 @@ def test_a_perfect_answer_scores_one_everywhere():
         (answer("It says no.", refused=True, quotes=()), "facts", 0.0),
         (answer("It says no.", refused=True, quotes=()), "citation_recall", 0.0),
         (answer("It says no.", refused=True, quotes=()), "citation_precision", None),
-        (answer(f"{QUOTE} [1] [2]"), "citations_valid", False),
-        (answer(QUOTE), "citations_valid", False),
+        (answer(f"{QUOTE} [1] [2]"), "citations_valid", 0.0),
+        (answer(QUOTE), "citations_valid", 0.0),
         (answer(quotes=("VMs boot a system.",)), "citation_precision", 0.0),
         (answer(quotes=(QUOTE, "VMs boot a system."), text="x [1] [2]"), "citation_precision", 0.5),
     ],
 )
 def test_each_fault_is_seen_by_its_metric(given, field, value):
-    assert getattr(scored(question(), given), field) == value
+    assert scored(question(), given).values[field] == value
 
 
 def test_a_quote_that_is_not_the_documents_own_characters_is_not_verbatim():
     given = answer()
     given["citations"][0]["start"] += 1
-    assert not scored(question(), given).citations_verbatim
+    assert scored(question(), given).values["citations_verbatim"] == 0
 
 
 def test_lost_evidence_counts_as_missed_and_is_named():
     asked = question(evidence=[{"doc": "a.md", "quote": QUOTE}, {"doc": "gone.md", "quote": "x"}])
-    assert scored(asked, answer()).citation_recall == 0.5
+    assert scored(asked, answer()).values["citation_recall"] == 0.5
     assert locate(asked, DOCUMENTS)[1] == ["q: gone.md: 'x'"]
 
 
@@ -115,9 +129,16 @@ def test_refusing_everything_and_answering_everything_land_where_theory_puts_the
     asked = [question(id="a"), question(id="u", answerable=False, evidence=[], nuggets=[])]
     refusing = summarize([scored(one, answer("no", refused=True, quotes=())) for one in asked])
     answering = summarize([scored(one, answer()) for one in asked])
-    assert (refusing["refused_answerable"]["rate"], refusing["answered_unanswerable"]["rate"]) == (1.0, 0.0)
-    assert (answering["refused_answerable"]["rate"], answering["answered_unanswerable"]["rate"]) == (0.0, 1.0)
-    assert (refusing["facts"], answering["facts"]) == (0.0, 1.0)
+    assert (refusing["refused_answerable"]["value"], refusing["answered_unanswerable"]["value"]) == (1.0, 0.0)
+    assert (answering["refused_answerable"]["value"], answering["answered_unanswerable"]["value"]) == (0.0, 1.0)
+    assert (refusing["facts"]["value"], answering["facts"]["value"]) == (0.0, 1.0)
+    # One of two rightly refused and the other half of the F1 nought; answering likewise.
+    assert refusing["f1_rg"]["value"] == answering["f1_rg"]["value"] == pytest.approx(1 / 3, abs=1e-4)
+    assert (refusing["trust"]["value"], refusing["utility"]["value"], answering["utility"]["value"]) == (
+        pytest.approx(1 / 9, abs=1e-4),
+        0.0,
+        0.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +170,7 @@ def test_a_slip_in_a_gold_file_is_named(tmp_path, content, named):
 
 
 def test_the_gold_questions_meet_their_own_rules(repository):
-    questions = load_gold(GOLD)
+    questions = load_gold(FOUNDING_GOLD)
     documents = {document.id: document for document in load_corpus(repository / "corpus").documents}
     assert [line for one in questions for line in locate(one, documents)[1]] == []
     halves = {split: [one for one in questions if one.split == split] for split in ("dev", "test")}
@@ -162,29 +183,128 @@ def test_the_gold_questions_meet_their_own_rules(repository):
 def test_a_torn_last_line_is_dropped(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps({"id": "a", "answer": {"text": "x"}}) + '\n{"id": "b", "ans', "utf-8")
-    assert set(read_answers(path)) == {"a"}
+    assert set(read_answers(path)) == {("a", 0)}
 
 
-def test_a_report_holds_no_clock_and_no_path(repository):
-    corpus = load_corpus(repository / "corpus")
-    result = report([question(evidence=[])], {"q": answer()}, corpus, "index", "quotes")
-    assert str(repository) not in canonical(result) and "timings" not in canonical(result)
-    assert canonical(result) == canonical(report([question(evidence=[])], {"q": answer()}, corpus, "index", "quotes"))
+ORIGIN = {"gold": "g", "corpus": "c", "model": "quotes"}
+CORPUS = Corpus((DOCUMENT,), (), 0)
 
 
-def test_an_error_is_neither_pass_nor_fail(repository):
-    corpus = load_corpus(repository / "corpus")
-    result = report([question(evidence=[])], {"q": {"error": {"type": "Busy", "message": "x"}}}, corpus, "i", "quotes")
-    assert result["errors"] and result["splits"] == {}
+def result_of(given, **fields):
+    return report([question(**fields)], {("q", 0): given}, CORPUS, ORIGIN)
 
 
-def test_what_got_worse_than_the_baseline_is_named():
-    good, bad = (summarize([scored(question(), given)]) for given in (answer(), answer("Nothing [1]")))
-    before, after = ({"gold": "g", "splits": {"dev": summary}} for summary in (good, bad))
-    assert regressions(before, before) == []
-    assert regressions(after, before) == ["dev: facts was 1.0000, is 0.0000"]
-    assert regressions(before, after) == []
-    assert regressions(before, {**before, "gold": "other"}) != []
+def test_a_report_holds_no_clock(tmp_path):
+    result = result_of(answer())
+    assert "timings" not in canonical(result) and "1.0" not in canonical(result["provenance"])
+    assert canonical(result) == canonical(result_of({**answer(), "timings_ms": {"total": 2.0}}))
+
+
+def test_an_error_is_neither_pass_nor_fail():
+    result = result_of({"error": {"type": "Busy", "message": "x"}})
+    assert result["errors"] and result["splits"] == {} and result["questions"] == []
+    cases = ElementTree.fromstring(junit(result))
+    assert (cases.get("errors"), cases.get("failures")) == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("bad", "metric"),
+    [
+        (answer("Nothing of it [1]"), "facts"),
+        (answer("no", refused=True, quotes=()), "refused_answerable"),
+        (answer(QUOTE), "citations_valid"),
+        (answer(f"{QUOTE} This is free [1]."), "forbidden"),
+        ({**answer(), "hits": [{"document": "a.md", "start": 0, "end": 3, "text": ""}]}, "hit@5"),
+    ],
+)
+def test_what_got_worse_than_the_baseline_is_named_with_its_question(tmp_path, bad, metric):
+    good, bad = result_of(answer(), forbidden=["free"]), result_of(bad, forbidden=["free"])
+    (tmp_path / "baseline.json").write_text(baseline_of(good), "utf-8")
+    baseline = read_result(tmp_path / "baseline.json")
+    assert regressions(compare(baseline, good)) == []
+    lines = regressions(compare(baseline, bad))
+    assert [line for line in lines if f"{metric} was" in line and line.endswith(": q")]
+    assert regressions(compare(bad, good)) == []
+    assert all(
+        metric in text for text in (table(bad, {}, compare(good, bad)), markdown(bad, compare(good, bad), lines))
+    )
+
+
+def test_other_gold_questions_cannot_be_compared_with():
+    one = result_of(answer())
+    with pytest.raises(UsageError, match="different gold"):
+        compare(one, {**one, "provenance": {**ORIGIN, "gold": "other"}})
+
+
+def test_what_passes_once_and_fails_once_is_flaky():
+    answers = {("q", 0): answer(), ("q", 1): answer("Nothing of it [1]")}
+    result = report([question()], answers, CORPUS, ORIGIN, repeats=2)
+    assert result["flaky"] == ["q"] and result["questions"][0]["values"]["facts"] == 0.5
+    assert report([question()], {("q", 0): answer(), ("q", 1): answer()}, CORPUS, ORIGIN, 2)["flaky"] == []
+
+
+class Failing:
+    """Fails on every other question, and counts what it is asked."""
+
+    def __init__(self, real):
+        self.real, self.asked, self.fails = real, [], True
+
+    def ask(self, text, history=()):
+        self.asked.append(text)
+        if self.fails and len(self.asked) % 2:
+            raise IndexUnusable("away")
+        return self.real.ask(text, history)
+
+
+def test_a_run_goes_on_where_it_stopped_and_repeats_nothing(founding_home, founding_corpus, tmp_path):
+    real = open_assistant(Settings(corpus=founding_corpus, index=founding_home), update=False)
+    asked = [question(id=f"q{number}", question=f"What is container number {number}?") for number in range(6)]
+    whole = ask_all(real, asked, tmp_path / "whole", Plan(jobs=3))
+    flaky = Failing(real)
+    broken = ask_all(flaky, asked, tmp_path / "run", Plan(most_errors=1))
+    assert len(flaky.asked) == 3 and sum("error" in one for one in broken.values()) == 2
+    flaky.fails = False
+    flaky.asked.clear()
+    resumed = ask_all(flaky, asked, tmp_path / "run", Plan(resume=True))
+    assert len(flaky.asked) == 3 and sum("error" in one for one in resumed.values()) == 2
+    flaky.asked.clear()
+    retried = ask_all(flaky, asked, tmp_path / "run", Plan(retry_errors=True, jobs=2))
+    real.close()
+    assert len(flaky.asked) == 2
+
+    def timeless(answers):
+        return {key: {**one, "timings_ms": None} for key, one in answers.items()}
+
+    assert timeless(retried) == timeless(whole) == timeless(read_answers(tmp_path / "run" / "answers.jsonl"))
+
+
+def test_numbers_and_names_that_no_cited_passage_holds_are_seen():
+    given = answer(f"{QUOTE} [1]")
+    given["citations"][0] |= {"title": "T", "section": []}
+    given["hits"][0]["text"] = TEXT
+    given["sentences"] = [
+        {"text": "Containers share 7 kernels with FreeBSD and VMs.", "citations": [1], "support": "weak"}
+    ]
+    assert ungrounded(given, DOCUMENTS, "Who shares?") == ["7", "FreeBSD"]
+    assert ungrounded(given, DOCUMENTS, "Does FreeBSD share 7?") == []
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [([], 1.0), ([0.0, 0.0], 1.0), ([1.0], 1.0), ([1.0] * 5, 2 / 32), ([1.0, -1.0], 1.0), ([1, 2, -3], 1.0)],
+)
+def test_the_sign_flip_test_is_exact_where_few_changed(differences, p):
+    assert sign_flip(differences) == pytest.approx(p)
+
+
+def test_the_sign_flip_test_of_many_is_near_the_exact_one():
+    # 17 of 20 one way: the exact p is McNemar's.
+    assert sign_flip([1.0] * 17 + [-1.0] * 3) == pytest.approx(mcnemar(17, 3), abs=0.002)
+
+
+@pytest.mark.parametrize(("gained", "lost", "p"), [(0, 0, 1.0), (5, 0, 0.0625), (1, 1, 1.0), (10, 2, 0.0386)])
+def test_mcnemar_gives_the_binomial_tail(gained, lost, p):
+    assert mcnemar(gained, lost) == pytest.approx(p, abs=1e-4)
 
 
 def test_the_fit_separates_what_can_be_separated():
@@ -193,8 +313,8 @@ def test_the_fit_separates_what_can_be_separated():
     assert all((confidence >= fitted.threshold) == (at % 2 == 1) for at, confidence in enumerate(fitted.confidences))
 
 
-def test_each_part_of_a_question_is_measured_and_labelled(founding_home, repository):
-    assistant = open_assistant(Settings(corpus=repository / "corpus", index=founding_home), update=False)
+def test_each_part_of_a_question_is_measured_and_labelled(founding_home, founding_corpus):
+    assistant = open_assistant(Settings(corpus=founding_corpus, index=founding_home), update=False)
     two = "Why do containers start quickly, and how strong is the isolation of VMs?"
     asked = [
         question(id="one", evidence=[]),
@@ -221,8 +341,3 @@ def test_span_overlap_needs_the_same_document_and_a_common_character():
     span = Span("a.md", 5, 10)
     assert span.overlaps("a.md", 9, 20)
     assert not span.overlaps("a.md", 10, 20) and not span.overlaps("b.md", 5, 10)
-
-
-def test_gold_files_are_plain_lists(repository):
-    for path in (repository / "evals" / "gold").rglob("*.yaml"):
-        assert isinstance(yaml.safe_load(path.read_text("utf-8")), list)

@@ -97,11 +97,11 @@ def test_passages_are_found_and_verbatim(corpus, index_home, build_snapshot, enc
     index.close()
 
 
-def test_two_builds_give_the_same_hits_in_the_same_order(repository, tmp_path, encoders, encoder, build_snapshot):
+def test_two_builds_give_the_same_hits_in_the_same_order(founding_corpus, tmp_path, encoders, encoder, build_snapshot):
     homes = [with_encoders(tmp_path / name, encoders) for name in ("first", "second")]
     opened = []
     for home in homes:
-        build_snapshot(repository / "corpus", home)
+        build_snapshot(founding_corpus, home)
         opened.append(open_index(home))
     assert opened[0].id == opened[1].id
     assert len(QUERIES) == 30
@@ -302,8 +302,10 @@ def test_a_damaged_snapshot_is_named_and_the_next_build_repairs_it(
     assert found(index_home, encoder, "kernel") == whole
 
 
-def test_without_its_graph_a_snapshot_answers_as_before_or_is_named(repository, index_home, build_snapshot, encoder):
-    name = build_snapshot(repository / "corpus", index_home).index
+def test_without_its_graph_a_snapshot_answers_as_before_or_is_named(
+    founding_corpus, index_home, build_snapshot, encoder
+):
+    name = build_snapshot(founding_corpus, index_home).index
     index = open_index(index_home)
     vector = encoder.encode_query("a hypervisor")
     whole = index.dense(vector, 10)
@@ -320,7 +322,7 @@ def test_without_its_graph_a_snapshot_answers_as_before_or_is_named(repository, 
             assert str(error).endswith("Run: assistant index")
         finally:
             index.close()
-    build_snapshot(repository / "corpus", index_home)
+    build_snapshot(founding_corpus, index_home)
     index = open_index(index_home)
     assert index.dense(vector, 10) == whole
     index.close()
@@ -566,10 +568,10 @@ def test_many_readers_answer_while_a_build_runs(corpus, index_home, build_snapsh
 
 
 def test_a_build_killed_at_any_moment_leaves_a_whole_snapshot(
-    repository, tmp_path, index_home, build_snapshot, encoder, assistant_command
+    founding_corpus, tmp_path, index_home, build_snapshot, encoder, assistant_command
 ):
     corpus = tmp_path / "corpus"
-    shutil.copytree(repository / "corpus", corpus)
+    shutil.copytree(founding_corpus, corpus)
     build_snapshot(corpus, index_home)
     environment = child_environment(corpus, index_home)
     command = [*assistant_command, "index"]

@@ -22,7 +22,7 @@ from evals.mtrag_un import (
     summarize,
     table,
 )
-from evals.run import canonical
+from evals.reports import canonical
 from evals.statistics import auroc, risk_at_coverage
 
 LIGHTHOUSE = (
@@ -79,8 +79,8 @@ def home(tmp_path_factory, encoders):
 
 
 @pytest.fixture(scope="module")
-def ours(repository, founding_home):
-    return Settings(corpus=repository / "corpus", index=founding_home)
+def ours(founding_corpus, founding_home):
+    return Settings(corpus=founding_corpus, index=founding_home)
 
 
 @pytest.fixture(scope="module")

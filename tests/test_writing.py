@@ -226,12 +226,12 @@ def test_what_is_code_is_not_quoted(opened, encoder):
     assert all("alpine" not in quote.text for quote in quotes(index, encoder, "docker run alpine"))
 
 
-def test_the_same_question_gives_the_same_bytes_in_every_process(founding_home, repository, assistant_command):
+def test_the_same_question_gives_the_same_bytes_in_every_process(founding_home, founding_corpus, assistant_command):
     answers = []
     for seed in ("1", "2"):
         done = subprocess.run(
             [*assistant_command, "ask", "--json", "--no-update", "Compare the isolation of containers and VMs"],
-            env={**child_environment(repository / "corpus", founding_home), "PYTHONHASHSEED": seed},
+            env={**child_environment(founding_corpus, founding_home), "PYTHONHASHSEED": seed},
             capture_output=True,
             check=True,
         )

@@ -29,7 +29,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address(founding_home, repository, tmp_path_factory):
+def address(founding_home, founding_corpus, tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -37,7 +37,7 @@ def address(founding_home, repository, tmp_path_factory):
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "assistant.cli", "serve", "--port", str(port)],
-            env=child_environment(repository / "corpus", founding_home),
+            env=child_environment(founding_corpus, founding_home),
             stdout=output,
             stderr=output,
         )
