@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from assistant.answering import Assistant, open_assistant
+from assistant.chunking import split as split_into_passages
 from assistant.cli import complain, progress_bar
 from assistant.cli import run as command_line
 from assistant.corpus import load_corpus
@@ -26,6 +27,7 @@ from evals import chunking_evaluation, comparing, mtrag_un, references, support
 from evals import lint as notes
 from evals.asking import Plan, ask_all, read_answers
 from evals.gold import FOUNDING_GOLD, GOLD, Question, founding_alone, gold_digest, load_gold, locate
+from evals.lint_gold import lint_gold
 from evals.reports import (
     baseline_of,
     canonical,
@@ -168,9 +170,15 @@ def lint(
     loaded = load_corpus(settings.corpus)
     documents = {document.id: document for document in loaded.documents}
     encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
+    findings = notes.lint(loaded.documents, encoder.window, settings.passage_characters, datetime.date.today())
+    passages = [
+        passage
+        for document in loaded.documents
+        for passage in split_into_passages(document, settings.passage_characters, encoder.window)
+    ]
+    findings += lint_gold(questions, passages)
     if gold == GOLD:
         questions = [*questions, *load_gold(FOUNDING_GOLD)]
-    findings = notes.lint(loaded.documents, encoder.window, settings.passage_characters, datetime.date.today())
     unread = [str(problem) for problem in loaded.problems]
     lost = [line for question in questions for line in locate(question, documents)[1]]
     if as_json:

@@ -9,8 +9,11 @@ import pytest
 from assistant.chunking import Window
 from assistant.cli import run
 from assistant.corpus import load_corpus
+from assistant.nouns import Passage
 from evals.__main__ import app
-from evals.lint import FOUNDING, lint
+from evals.gold import FOUNDING, Question
+from evals.lint import lint
+from evals.lint_gold import lint_gold
 
 TODAY = datetime.date(2026, 11, 24)
 WHOLE = Window()
@@ -231,3 +234,42 @@ def test_the_command_says_what_it_finds_and_exits_2(tmp_path, monkeypatch, capsy
     code, out, _ = evals_cli(*options)
     assert code == 1
     assert "evidence is lost" in out
+
+
+PASSAGES = [
+    Passage("a.md", "A", (), text, 0, len(text), 1, 1) for text in ["Containers share a kernel."] * 3 + ["Fast."] * 7
+]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "fault"),
+    [
+        ("share a kernel", "30%"),
+        ("quickly", "in the question"),
+        ("Quickly!", "in the question"),
+        ("the", "common word"),
+        ("125 ms", None),
+        ("whiteout", None),
+        ("share no kernel", None),
+    ],
+)
+def test_phrases_that_prove_nothing(phrase, fault):
+    asked = Question(id="q", question="What starts quickly?", nuggets=[{"any_of": [phrase]}])
+    found = [str(one) for one in lint_gold([asked], PASSAGES)]
+    assert len(found) == (fault is not None)
+    assert all(fault in line and line.startswith("q:") for line in found)
+
+
+def test_a_word_of_every_tenth_passage_is_common():
+    asked = Question(id="q", question="What?", nuggets=[{"any_of": ["hypervisor"]}])
+    hypervisors = [Passage("a.md", "A", (), "A hypervisor.", 0, 13, 1, 1)] * 5
+    assert lint_gold([asked], hypervisors + PASSAGES)[0].says == "'hypervisor' is one common word"
+    assert lint_gold([asked], hypervisors + PASSAGES * 5) == []
+
+
+def test_a_question_asked_twice_is_found_unless_its_history_differs():
+    def asked(name, text, *history):
+        return Question(id=name, question=text, history=[{"question": one} for one in history])
+
+    questions = [asked("a", "And VMs?", "Boot?"), asked("b", "and VMs", "boot"), asked("c", "And VMs?", "Size?")]
+    assert [(one.document, one.rule) for one in lint_gold(questions, PASSAGES)] == [("b", "twice")]
