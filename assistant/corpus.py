@@ -20,6 +20,9 @@ from assistant.nouns import Document
 SUFFIXES = (".md", ".txt")
 MAX_BYTES = 20_000_000
 
+# The safe loader in C where there is one: front matter is read before each answer, and this reads it ten times as fast.
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
 # A heading that comes later than this (in characters) is no title.
 _TITLE_WITHIN = 4000
@@ -97,7 +100,7 @@ def comparison_of(folder: Path) -> Comparison:
 
 def _comparison(path: Path, folder: Path) -> Comparison:
     try:
-        return read_comparison(yaml.safe_load(_bytes(path, folder).decode("utf-8")))
+        return read_comparison(yaml.load(_bytes(path, folder).decode("utf-8"), Loader))
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise CorpusError(f"it does not say what is compared ({' '.join(str(error).split())})") from error
 
@@ -192,7 +195,7 @@ def corpus_digest(documents: tuple[Document, ...]) -> str:
 
 def _fields(block: str) -> dict[str, Any] | None:
     try:
-        loaded = yaml.safe_load(block)
+        loaded = yaml.load(block, Loader)
     except (yaml.YAMLError, RecursionError):
         lines = [line for line in LINE_BREAK.split(block) if line.strip()]
         if not lines or not re.match(r"[\w.-]+:(?:\s|$)", lines[0]):
