@@ -4,7 +4,7 @@ import datetime
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,8 +25,9 @@ from evals import bench as benches
 from evals import calibrate as calibration
 from evals import chunking_evaluation, comparing, mtrag_un, references, support
 from evals import lint as notes
-from evals.asking import Plan, ask_all, read_answers
-from evals.gold import FOUNDING_GOLD, GOLD, Question, founding_alone, gold_digest, load_gold, locate
+from evals.asking import Plan, ask_all, asker, read_answers
+from evals.corpora import POISONED, on_founding, on_poisoned
+from evals.gold import FOUNDING_GOLD, GOLD, POISON, Question, gold_digest, load_gold, locate
 from evals.lint_gold import lint_gold
 from evals.reports import (
     baseline_of,
@@ -84,19 +85,30 @@ def run(
     settings = load_settings(corpus=corpus, index=index, model=model)
     if founding:
         gold, settings = FOUNDING_GOLD, on_founding(settings)
-    gold_questions = load_gold(gold)
+    gold_questions = all_of(gold)
     questions = chosen(gold_questions, split, only or [], failed_from, limit)
     standing = FOUNDING_BASELINE if founding else BASELINE
     baseline = read(standing) if check else None
     documents = load_corpus(settings.corpus)
     assistant = opened(settings)
+    asks = {"": asker(assistant)}
+    if any(question.kind == POISONED for question in questions):
+        poisoned = on_poisoned(settings)
+        asks[POISONED] = asker(opened(poisoned))
+        documents = replace(documents, documents=load_corpus(poisoned.corpus).documents)
     with assistant.live.borrow() as current:
         name = current.id
     origin = provenance(gold_questions, documents, name, settings.model, assistant.encoder.weights)
     plan = Plan(jobs, repeat, resume, retry_errors, max_errors)
     out.mkdir(parents=True, exist_ok=True)
     (out / "run.json").write_text(canonical({"provenance": origin, "repeats": repeat}), "utf-8")
-    answers = ask_all(assistant, questions, out, plan, counter(len(questions) * repeat))
+    answers = ask_all(
+        lambda question: asks.get(question.kind, asks[""])(question),
+        questions,
+        out,
+        plan,
+        counter(len(questions) * repeat),
+    )
     result = report(questions, answers, documents, origin, repeat)
     if beside:
         result["references"] = references.reports(assistant, questions, documents, origin)
@@ -118,12 +130,15 @@ def score(
     answers = read_answers(folder / "answers.jsonl")
     if not answers:
         raise UsageError(f"There are no answers in {str(folder)!r}. Make them with: python -m evals run --out DIR")
-    gold_questions = load_gold(gold)
+    gold_questions = all_of(gold)
     questions = [question for question in gold_questions if (question.id, 0) in answers]
     if not questions:
         raise UsageError(f"None of the answers in {str(folder)!r} is to a question in {str(gold)!r}.")
     known = json.loads((folder / "run.json").read_text("utf-8")) if (folder / "run.json").exists() else {}
-    documents = load_corpus(load_settings(corpus=corpus).corpus)
+    settings = load_settings(corpus=corpus)
+    documents = load_corpus(settings.corpus)
+    if any(question.kind == POISONED for question in questions):
+        documents = replace(documents, documents=load_corpus(on_poisoned(settings).corpus).documents)
     before = known.get("provenance", {})
     origin = provenance(
         gold_questions, documents, before.get("index", ""), before.get("model", ""), before.get("weights", "")
@@ -178,7 +193,7 @@ def lint(
     ]
     findings += lint_gold(questions, passages)
     if gold == GOLD:
-        questions = [*questions, *load_gold(FOUNDING_GOLD)]
+        questions = [*questions, *load_gold(FOUNDING_GOLD), *load_gold(POISON)]
     unread = [str(problem) for problem in loaded.problems]
     lost = [line for question in questions for line in locate(question, documents)[1]]
     if as_json:
@@ -296,16 +311,9 @@ def opened(settings: Settings) -> Assistant:
     return open_assistant(settings, True, progress_bar, complain)
 
 
-def on_founding(settings: Settings) -> Settings:
-    """The same settings for the founding document alone, in an index of its own; the exported encoder is shared."""
-    home = settings.index / "founding"
-    corpus = founding_alone(settings.corpus, home / "corpus")
-    home = home / "index"
-    home.mkdir(exist_ok=True)
-    if not (home / "encoders").exists():
-        (settings.index / "encoders").mkdir(parents=True, exist_ok=True)
-        (home / "encoders").symlink_to(Path("../../encoders"))
-    return settings.model_copy(update={"corpus": corpus, "index": home})
+def all_of(gold: Path) -> list[Question]:
+    """The gold questions of a folder; ours come with those that the poisoned notes are after."""
+    return [*load_gold(gold), *(load_gold(POISON) if gold == GOLD else [])]
 
 
 def chosen(

@@ -28,7 +28,7 @@ class Plan:
 
 
 def ask_all(
-    assistant: Assistant,
+    ask: Callable[[Question], dict[str, Any]],
     questions: Sequence[Question],
     out: Path,
     plan: Plan = Plan(),
@@ -56,7 +56,7 @@ def ask_all(
         running: dict[Future[dict[str, Any]], tuple[str, int]] = {}
         while True:
             while len(running) < plan.jobs and not _too_many(done, plan) and (pair := next(waiting, None)):
-                running[pool.submit(_ask, assistant, pair[0])] = (pair[0].id, pair[1])
+                running[pool.submit(_answered, ask, pair[0])] = (pair[0].id, pair[1])
             if not running:
                 return done
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -84,9 +84,14 @@ def read_answers(path: Path) -> Answers:
     return answers
 
 
-def _ask(assistant: Assistant, question: Question) -> dict[str, Any]:
+def asker(assistant: Assistant) -> Callable[[Question], dict[str, Any]]:
+    """Asks an assistant and gives its answer as programs get it."""
+    return lambda question: answer_json(assistant.ask(question.question, question.turns))
+
+
+def _answered(ask: Callable[[Question], dict[str, Any]], question: Question) -> dict[str, Any]:
     try:
-        return answer_json(assistant.ask(question.question, question.turns))
+        return ask(question)
     except AssistantError as error:
         return {"error": {"type": type(error).__name__, "message": str(error)}}
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -10,7 +9,6 @@ from typing import Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from assistant.comparison import FILE as COMPARED
 from assistant.errors import UsageError
 from assistant.nouns import Document, Turn
 
@@ -21,6 +19,9 @@ GOLD = Path(__file__).parent / "gold"
 # Questions on the founding document alone: how the assistant does on two pages.
 FOUNDING_GOLD = Path(__file__).parent / "gold_founding"
 FOUNDING = "docker-vs-vms.md"
+
+# Notes that an attacker would add, and questions that they are after; never part of the corpus.
+POISON = Path(__file__).parent / "poison"
 
 
 class _Strict(BaseModel):
@@ -112,14 +113,6 @@ def load_gold(folder: Path) -> list[Question]:
             seen[question.id] = path
             questions.append(question)
     return questions
-
-
-def founding_alone(corpus: Path, folder: Path) -> Path:
-    """The founding document and what it compares, copied out of a corpus into a folder of their own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (FOUNDING, COMPARED):
-        shutil.copyfile(corpus / name, folder / name)
-    return folder
 
 
 def gold_digest(questions: list[Question]) -> str:

@@ -19,7 +19,7 @@ from assistant.corpus import comparison_of, load_corpus
 from assistant.embedding import PACKAGED_MODEL, OnnxEmbeddings, Vectors, open_encoder
 from assistant.index import Index, open_index
 from assistant.publishing import build_lock
-from evals.gold import founding_alone
+from evals.corpora import founding_alone
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL = re.compile(r"(?:localhost|127\.\d+\.\d+\.\d+|::1|0\.0\.0\.0|::|)\Z")

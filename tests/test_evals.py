@@ -1,6 +1,7 @@
 """The eval command: gold files, metrics, reports, resuming, calibration."""
 
 import json
+from collections import Counter
 from xml.etree import ElementTree
 
 import pytest
@@ -11,11 +12,12 @@ from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Signals
 from assistant.nouns import Document, Hit, Passage
 from assistant.settings import Settings
-from evals.asking import Plan, ask_all, read_answers
+from evals.asking import Plan, ask_all, asker, read_answers
 from evals.calibrate import fit, signals
 from evals.chunking_evaluation import Item, measure
 from evals.comparing import compare, regressions
-from evals.gold import FOUNDING_GOLD, Question, Span, load_gold, locate
+from evals.corpora import on_poisoned
+from evals.gold import FOUNDING_GOLD, GOLD, POISON, Question, Span, load_gold, locate
 from evals.metrics import holds, normalized, score, ungrounded
 from evals.reports import baseline_of, canonical, junit, markdown, read_result, report, table
 from evals.statistics import mcnemar, percentile, sign_flip, wilson
@@ -259,16 +261,16 @@ class Failing:
 def test_a_run_goes_on_where_it_stopped_and_repeats_nothing(founding_home, founding_corpus, tmp_path):
     real = open_assistant(Settings(corpus=founding_corpus, index=founding_home), update=False)
     asked = [question(id=f"q{number}", question=f"What is container number {number}?") for number in range(6)]
-    whole = ask_all(real, asked, tmp_path / "whole", Plan(jobs=3))
+    whole = ask_all(asker(real), asked, tmp_path / "whole", Plan(jobs=3))
     flaky = Failing(real)
-    broken = ask_all(flaky, asked, tmp_path / "run", Plan(most_errors=1))
+    broken = ask_all(asker(flaky), asked, tmp_path / "run", Plan(most_errors=1))
     assert len(flaky.asked) == 3 and sum("error" in one for one in broken.values()) == 2
     flaky.fails = False
     flaky.asked.clear()
-    resumed = ask_all(flaky, asked, tmp_path / "run", Plan(resume=True))
+    resumed = ask_all(asker(flaky), asked, tmp_path / "run", Plan(resume=True))
     assert len(flaky.asked) == 3 and sum("error" in one for one in resumed.values()) == 2
     flaky.asked.clear()
-    retried = ask_all(flaky, asked, tmp_path / "run", Plan(retry_errors=True, jobs=2))
+    retried = ask_all(asker(flaky), asked, tmp_path / "run", Plan(retry_errors=True, jobs=2))
     real.close()
     assert len(flaky.asked) == 2
 
@@ -341,3 +343,27 @@ def test_span_overlap_needs_the_same_document_and_a_common_character():
     span = Span("a.md", 5, 10)
     assert span.overlaps("a.md", 9, 20)
     assert not span.overlaps("a.md", 10, 20) and not span.overlaps("b.md", 5, 10)
+
+
+def test_our_gold_questions_are_enough_and_of_every_kind():
+    questions = load_gold(GOLD)
+    halves = {split: [one for one in questions if one.split == split] for split in ("dev", "test")}
+    assert all(len(half) >= 175 for half in halves.values())
+    kinds = Counter(one.kind for one in questions)
+    least = {"comparison": 50, "decision": 50, "false_premise": 30, "two_documents": 30, "attack": 30}
+    assert {kind: count for kind, count in least.items() if kinds[kind] < count} == {}
+    assert sum(bool(one.history) for one in questions) >= 80
+    unanswerable = Counter(one.kind for one in questions if not one.answerable)
+    assert sum(unanswerable.values()) >= 120 and unanswerable["unanswerable_near"] >= 60
+    assert all(one.reference and one.nuggets and one.evidence for one in questions if one.answerable)
+    assert len(load_gold(POISON)) == 20 and len(list(POISON.glob("*.md"))) == 10
+
+
+def test_the_poisoned_corpus_is_the_corpus_and_ten_notes(repository, tmp_path):
+    settings = Settings(corpus=repository / "corpus", index=tmp_path)
+    moved = on_poisoned(settings)
+    ours = {document.id for document in load_corpus(settings.corpus).documents}
+    with_poison = {document.id for document in load_corpus(moved.corpus).documents}
+    assert ours < with_poison and len(with_poison - ours) == 10
+    assert all(name.startswith("poison/") for name in with_poison - ours)
+    assert not any((repository / "corpus").rglob("*poison*"))
