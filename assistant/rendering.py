@@ -109,8 +109,18 @@ def one_line(text: str) -> str:
 
 
 def inline(text: str, style: Style) -> str:
-    """One paragraph of Markdown, written anew in a style, on one line."""
+    """One paragraph of Markdown, written anew in a style, on one line.
+
+    Emphasis whose marks would not be read back as it was meant (side by side, inside a word) is left out.
+    """
     tokens = _INLINE.parseInline(clean(text))
+    written = _written(tokens, style)
+    if style.emphasis[0] and _written(_INLINE.parseInline(written), PLAIN) != _written(tokens, PLAIN):
+        written = _written(tokens, replace(style, strong=("", ""), emphasis=("", "")))
+    return written
+
+
+def _written(tokens: Sequence[Token], style: Style) -> str:
     return "".join(_write(token.children or (), style) for token in tokens)
 
 

@@ -205,7 +205,7 @@ def test_the_founding_document_is_exempt_by_name(tmp_path):
     assert {one.document for one in lint(documents, Window(), 700, TODAY) if one.rule == "duplicate"} == {"a.md"}
 
 
-def test_the_command_says_what_it_finds_and_exits_2(tmp_path, monkeypatch, capsys):
+def test_the_command_says_what_it_finds_and_exits_2(tmp_path, monkeypatch, capsys, index_home):
     def evals_cli(*arguments):
         monkeypatch.setattr(sys, "argv", ["python -m evals", *arguments])
         code = run(app, "python -m evals", undone=3)
@@ -219,7 +219,7 @@ def test_the_command_says_what_it_finds_and_exits_2(tmp_path, monkeypatch, capsy
     (gold / "a.yaml").write_text(
         "- {id: a, question: 'When?', evidence: [{doc: boot.md, quote: 'needed 900 ms'}], nuggets: [{any_of: ['900']}]}\n"
     )
-    options = ["lint", "--corpus", str(folder), "--gold", str(gold)]
+    options = ["lint", "--corpus", str(folder), "--gold", str(gold), "--index", str(index_home)]
     code, out, err = evals_cli(*options)
     assert (code, err) == (2, "")
     assert "boot.md:17: link: gone.md leads to no document of the corpus" in out

@@ -172,6 +172,8 @@ MARKS = st.lists(
 
 
 @given(MARKS)
+@example("_`*~*_")
+@example("**a*_a_")
 @settings(database=None, deadline=None, max_examples=300)
 def test_every_surface_shows_the_same_letters(text):
     text = text.strip()
