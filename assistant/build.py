@@ -18,6 +18,7 @@ import bm25s
 import numpy as np
 
 from assistant import chunking
+from assistant.addressed import machine_addressed
 from assistant.chunking import embedded_text, layout
 from assistant.corpus import Corpus, corpus_digest
 from assistant.embedding import Encoder, Vectors
@@ -72,6 +73,7 @@ class Report:
     reused: int
     changes: Changes = field(default_factory=Changes)
     built: bool = True
+    addressed: dict[str, int] = field(default_factory=dict)  # documents that are never quoted, and the line why
 
 
 def snapshot_id(corpus: Corpus, weights: str, size: int) -> str:
@@ -132,6 +134,7 @@ def build(
         "splitter": {"version": chunking.VERSION, "characters": size},
         "documents": {document.id: document.digest for document in corpus.documents},
         "comparison": corpus.comparison.as_data(),
+        "addressed": addressed(corpus),
         "background": background(cut, vectors, encoder),
         "passages": len(cut.passages),
         "statements": len(cut.spans),
@@ -199,6 +202,12 @@ def _embed(cut: _Cut, home: Path, encoder: Encoder, progress: Progress) -> tuple
     return np.array([known[key] for key in cut.keys], dtype=np.float32), set(new)
 
 
+def addressed(corpus: Corpus) -> dict[str, int]:
+    """The documents that speak to the machine and not to their readers, each with the first line that does."""
+    lines = {document.id: machine_addressed(document.text) for document in corpus.documents}
+    return {name: line for name, line in lines.items() if line is not None}
+
+
 def background(cut: _Cut, vectors: Vectors, encoder: Encoder) -> dict[str, float]:
     """How near questions on anything else come to these documents: the mean best cosine of each set of vectors.
 
@@ -248,6 +257,7 @@ def _report(
         reused=manifest["passages"] + manifest["statements"] - new_passages - new_statements,
         changes=differences,
         built=built,
+        addressed=manifest["addressed"],
     )
 
 

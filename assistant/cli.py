@@ -68,6 +68,8 @@ def index(
         with build_lock(settings.index):
             report = build_index(settings, documents, encoder, progress_bar)
         facts = asdict(report)
+        for name, line in report.addressed.items():
+            complain(f"{name}:{line} speaks to the assistant and not to its readers; nothing of it is quoted")
         said = [
             f"{report.documents} documents, {report.passages} passages, {report.statements} statements; "
             f"{report.embedded_passages + report.embedded_statements} texts embedded, {report.reused} reused",

@@ -32,7 +32,7 @@ from assistant.errors import IndexUnusable
 from assistant.nouns import Kind, Passage, Statement
 from assistant.terms import terms
 
-FORMAT = 3
+FORMAT = 4
 COLLECTION = "passages"
 SELF_QUERIES = 32
 KINDS: tuple[Kind, ...] = ("sentence", "item", "row")
@@ -56,6 +56,7 @@ class Index:
                 self.background: dict[str, float] = dict(self.manifest["background"])
                 self.comparison: Comparison = read_comparison(self.manifest["comparison"])
                 self.passages = _load_passages(self.folder / "passages.jsonl")
+                self.addressed: dict[str, int] = dict(self.manifest["addressed"])
                 self._rows = {passage.id: row for row, passage in enumerate(self.passages)}
                 self.passage_vectors: Vectors = np.load(self.folder / "passage_vectors.npy", mmap_mode="r")
                 self.statement_vectors: Vectors = np.load(self.folder / "statement_vectors.npy", mmap_mode="r")
@@ -73,6 +74,12 @@ class Index:
     @property
     def weights(self) -> str:
         return str(self.manifest["weights"])
+
+    def distrusted(self, row: int) -> bool:
+        """Whether a passage is of a document that speaks to the machine, in a corpus that has others."""
+        return (
+            len(self.addressed) < len(self.manifest["documents"]) and self.passages[row].document_id in self.addressed
+        )
 
     def dense(self, vector: Vectors, count: int) -> list[int]:
         """Rows of the `count` passages nearest to a query vector: Chroma's candidates in exact order."""

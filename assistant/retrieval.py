@@ -83,7 +83,9 @@ def pool(index: Index, vector: Vectors, lexical: Scores) -> Any:
         edge = np.partition(lexical[matching], -POOL)[-POOL]
         matching = matching[lexical[matching] >= edge]
     by_words = index.ranked(matching, lexical[matching])[:POOL]
-    return np.array(sorted({*index.dense(vector, POOL), *by_words}), dtype=np.int64)
+    both = sorted({*index.dense(vector, POOL), *by_words})
+    # What an attacker adds is written to be found; nothing of it is.
+    return np.array([row for row in both if not index.distrusted(row)], dtype=np.int64)
 
 
 def best(index: Index, vector: Vectors, row: int, otherwise: float) -> float:

@@ -42,6 +42,14 @@ ROWS = 2
 # How many of the best statements vote on the side to take, each by exp(SHARPNESS x score).
 VOTERS, SHARPNESS = 4, 4.0
 
+# A statement with a link, a word for telling and at most this many content words beside the link only points to it.
+POINTING = 6
+
+_LINK = re.compile(r"\[[^\[\]]+\]\((?!https?:)[^()\s]*\)")
+_POINTING = re.compile(
+    r"\b(?:described?|describes|cover(?:s|ed)?|explain(?:s|ed)?|discuss(?:es|ed)?|list(?:s|ed)?|treat(?:s|ed)?|compare[sd]?|subject of|more|see|read|note|details?)\b",
+    re.IGNORECASE,
+)
 _ADVICE = re.compile(
     r"\b(?:ideal|suit\w*|best for|great for|good for|better for|appropriate|recommend\w*|prefer\w*|choose|when to use|use cases?|fits?)\b",
     re.IGNORECASE,
@@ -195,8 +203,8 @@ def _candidates(index: Index, found: Found, choice: bool, all_sides: bool) -> li
         held = index.statements(row)
         vectors = index.vectors_of_statements(row)
         for number, statement in enumerate(held):
-            if statement.text.endswith(":"):
-                continue  # it announces what follows and says nothing itself
+            if statement.text.endswith(":") or points_elsewhere(statement.text):
+                continue  # it announces what follows, or where it stands, and says nothing itself
             heading = hit.passage.section[-1] if hit.passage.section else ""
             said = set(terms(f"{heading} {statement.text}"))
             overlap = sum(weight for term, weight in mass.items() if term in said) / total
@@ -238,11 +246,19 @@ def _quote(comparison: Comparison, candidate: _Candidate) -> Quote:
     return Quote(passage, text, start, statement.end, _lead(comparison, passage, text, statement.kind))
 
 
+def points_elsewhere(text: str) -> bool:
+    """Whether a statement only says where something is told ("Volumes are described in [storage](storage.md).")."""
+    rest = _LINK.sub(" ", text)
+    return rest != text and _POINTING.search(rest) is not None and len(set(terms(rest))) <= POINTING
+
+
 def _lead(comparison: Comparison, passage: Passage, text: str, kind: str) -> str:
     """What names the subject of a statement that does not: a row's table header, else the nearest heading."""
     heading = passage.section[-1] if passage.section else ""
     if kind == "row":
-        return opening_header(passage) or heading
+        # Cells that are sentences need no header to be understood.
+        told = all(cell.strip().endswith((".", "!", "?")) for cell in text.strip("| \t").split("|")[1:])
+        return "" if told and "|" in text else opening_header(passage) or heading
     if not any(comparison.named(text)):
         heading = next((one for one in reversed(passage.section) if any(comparison.named(one))), heading)
     return heading if kind == "item" and not names_subject(text, heading, comparison) else ""

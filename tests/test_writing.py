@@ -10,7 +10,7 @@ from assistant.index import open_index
 from assistant.nouns import Passage
 from assistant.retrieval import retrieve
 from assistant.sentences import opening_header, opens_with_reference
-from assistant.writing import LEAST, MOST, ROWS, SHARED, names_subject, quoting_writer
+from assistant.writing import LEAST, MOST, ROWS, SHARED, names_subject, points_elsewhere, quoting_writer
 
 QUESTIONS = (
     "Which should I use to run untrusted code?",
@@ -253,3 +253,36 @@ def test_the_same_question_gives_the_same_bytes_in_every_process(founding_home, 
 def test_a_row_is_led_by_its_header_and_never_by_another_row(lines, header, end):
     text = end.join(lines)
     assert opening_header(Passage("a.md", "T", (), text, 0, len(text), 1, len(lines))) == header
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        ("Volumes are described in [container storage](../storage/volumes.md).", True),
+        ("See [volumes](volumes.md) for more.", True),
+        ("The note on [volumes](volumes.md) lists the drivers.", True),
+        ("Volumes are described by the engine.", False),
+        ("A volume is a [directory](volumes.md) on the host.", False),
+        ("See the [manual](https://example.org/manual) for more.", False),
+        (
+            "A container that writes to a [volume](volumes.md) keeps more data than the engine lists after its end.",
+            False,
+        ),
+    ],
+)
+def test_what_only_says_where_something_is_told(text, pointer):
+    assert points_elsewhere(text) is pointer
+
+
+def test_a_pointer_is_never_quoted(opened, encoder):
+    text = "# Volumes\n\nVolumes are described in [storage](storage.md).\n\nVolumes outlive the container that mounts them.\n"
+    index = opened({"a.md": text, "storage.md": "# Storage\n\nDisks are of many kinds.\n"})
+    told = [quote.text for quote in quotes(index, encoder, "What is described of volumes?")]
+    assert any("outlive" in text for text in told) and not any("described in" in text for text in told)
+
+
+def test_a_row_of_sentences_needs_no_header(opened, encoder):
+    text = "| Mount | What it is | Where |\n|---|---|---|\n| Volume | A volume is managed by the engine. | A volume lies on the host. |\n| tmpfs | memory | no disk |\n"
+    told = {quote.text: quote.lead for quote in quotes(opened({"a.md": text}), encoder, "What are the kinds of mount?")}
+    leads = {quote.split(" ")[0].strip("| "): lead for quote, lead in told.items()}
+    assert leads["Volume"] == "" and leads["tmpfs"] == "Mount | What it is | Where"
