@@ -20,7 +20,7 @@ from assistant.index import Index, LiveIndex, current
 from assistant.intents import parts
 from assistant.nouns import Answer, Hit, Turn
 from assistant.publishing import build_lock
-from assistant.query import check_question, refers_back, spell, standalone
+from assistant.query import check_question, leans, spell, standalone, without_orders
 from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings
 from assistant.writing import quoting_writer
@@ -96,7 +96,7 @@ class Assistant:
         nothing = self.encoder.window.count("")
         # A word that the model's own vocabulary holds in one piece is no typing error.
         return spell(
-            standalone(question, history, index.comparison),
+            standalone(without_orders(question), history, index.comparison),
             index.vocabulary,
             lambda word: self.encoder.window.count(word) - nothing == 1,
         )
@@ -126,7 +126,7 @@ def whole_parts(query: str, comparison: Comparison) -> list[str]:
     leaning = [Turn(first)]
     return [
         first,
-        *(standalone(part, leaning, comparison) if refers_back(part, comparison) else part for part in others),
+        *(standalone(part, leaning, comparison) if leans(part, comparison) else part for part in others),
     ]
 
 

@@ -16,14 +16,15 @@ from typing import Any
 
 import bm25s
 import numpy as np
+from numpy.typing import NDArray
 
 from assistant import chunking
 from assistant.addressed import machine_addressed
 from assistant.chunking import embedded_text, layout
 from assistant.corpus import Corpus, corpus_digest
-from assistant.embedding import Encoder, Vectors
+from assistant.embedding import Encoder, Spans, Vectors
 from assistant.errors import IndexUnusable
-from assistant.index import FORMAT, KINDS, Index, current, sha256_of, write_collection
+from assistant.index import FORMAT, KINDS, TOKEN_SCALE, Index, current, sha256_of, write_collection
 from assistant.nouns import Passage
 from assistant.publishing import publish, remove, replace, sync
 from assistant.sentences import aspects, statements
@@ -36,6 +37,9 @@ _FILES = (
     "statement_vectors.npy",
     "aspect_vectors.npy",
     "text_keys.npy",
+    "token_vectors.npy",
+    "token_spans.npy",
+    "first_token.npy",
     "vocabulary.txt",
 )
 
@@ -47,6 +51,8 @@ BM25_K1, BM25_B = 1.2, 0.5
 
 # Questions on anything but what documents are likely to be about.
 FOREIGN = Path(__file__).with_name("foreign.json")
+
+_Tokens = tuple[NDArray[np.int8], Spans]  # of one passage: their vectors, and where they stand from its start on
 
 Progress = Callable[[int, int], None]  # texts embedded, texts to embed
 
@@ -125,7 +131,7 @@ def build(
     if not remove(folder):
         raise IndexUnusable(f"The damaged snapshot {name} is open in another process. Stop it and run: assistant index")
     cut = _cut(corpus, encoder, size)
-    vectors, fresh = _embed(cut, home, encoder, progress)
+    vectors, tokens, fresh = _embed(cut, home, encoder, progress)
     folder.mkdir(parents=True)
     manifest = {
         "format": FORMAT,
@@ -138,7 +144,7 @@ def build(
         "background": background(cut, vectors, encoder),
         "passages": len(cut.passages),
         "statements": len(cut.spans),
-        **_write(folder, cut, vectors),
+        **_write(folder, cut, vectors, tokens),
     }
     sync(folder)
     # Last and atomically: a folder with a manifest is a complete one.
@@ -161,6 +167,7 @@ class _Cut:
     passages: list[Passage]
     spans: list[tuple[int, int, int, int, int]]  # row of the passage, start, end, kind, its first aspect
     texts: list[str]  # of the passages, then of the statements, then of the statements' aspects
+    leads: list[int]  # how many characters of each passage's text are what stands in front of it
     keys: list[bytes]  # the digests of the texts
 
 
@@ -170,6 +177,7 @@ def _cut(corpus: Corpus, encoder: Encoder, size: int) -> _Cut:
     spans: list[tuple[int, int, int, int, int]] = []
     statement_texts: list[str] = []
     aspect_texts: list[str] = []
+    leads: list[int] = []
     for document in corpus.documents:
         structure = layout(document)
         for passage in chunking.split(document, size, encoder.window, structure):
@@ -185,21 +193,41 @@ def _cut(corpus: Corpus, encoder: Encoder, size: int) -> _Cut:
                 aspect_texts += aspects(statement.text, corpus.comparison)
             passages.append(passage)
             texts.append(text)
+            leads.append(len(text) - len(passage.text))
     if not passages:
         raise IndexUnusable("The documents hold nothing but headings; there is nothing to index.")
+    # Of a passage's tokens it is kept where they stand, so what is in front is part of the key.
+    keys = [_key(f"{lead} {text}") for lead, text in zip(leads, texts, strict=True)]
     texts += statement_texts + aspect_texts
-    return _Cut(passages, spans, texts, [_key(text) for text in texts])
+    return _Cut(passages, spans, texts, leads, keys + [_key(text) for text in texts[len(keys) :]])
 
 
-def _embed(cut: _Cut, home: Path, encoder: Encoder, progress: Progress) -> tuple[Vectors, set[bytes]]:
-    """The vector of each text, shape (texts, dimension), and the keys of those that were embedded anew."""
-    known = _known_vectors(home, encoder.weights)
-    new = {key: text for key, text in zip(cut.keys, cut.texts, strict=True) if key not in known}
-    progress(0, len(new))
-    for done, (key, vector) in enumerate(zip(new, encoder.encode_documents(list(new.values())), strict=True), 1):
+def _embed(cut: _Cut, home: Path, encoder: Encoder, progress: Progress) -> tuple[Vectors, list[_Tokens], set[bytes]]:
+    """The vector of each text, shape (texts, dimension), each passage's tokens, and the keys of what was embedded anew."""
+    known, tokens = _known_vectors(home, encoder.weights)
+    count = len(cut.passages)
+    passages = {
+        key: (text, lead)
+        for key, text, lead in zip(cut.keys[:count], cut.texts, cut.leads, strict=False)
+        if key not in tokens
+    }
+    others = {key: text for key, text in zip(cut.keys[count:], cut.texts[count:], strict=True) if key not in known}
+    total = len(passages) + len(others)
+    progress(0, total)
+    encoded = encoder.encode_passages([text for text, _ in passages.values()])
+    for done, ((key, (_, lead)), one) in enumerate(zip(passages.items(), encoded, strict=True), 1):
+        known[key] = one.vector
+        tokens[key] = (np.round(one.tokens * TOKEN_SCALE).astype(np.int8), (one.spans - lead).astype(np.int32))
+        progress(done, total)
+    vectors = encoder.encode_documents(list(others.values()))
+    for done, (key, vector) in enumerate(zip(others, vectors, strict=True), len(passages) + 1):
         known[key] = vector
-        progress(done, len(new))
-    return np.array([known[key] for key in cut.keys], dtype=np.float32), set(new)
+        progress(done, total)
+    return (
+        np.array([known[key] for key in cut.keys], dtype=np.float32),
+        [tokens[key] for key in cut.keys[:count]],
+        {*passages, *others},
+    )
 
 
 def addressed(corpus: Corpus) -> dict[str, int]:
@@ -219,7 +247,7 @@ def background(cut: _Cut, vectors: Vectors, encoder: Encoder) -> dict[str, float
     return {name: round(float((foreign @ part.T).max(axis=1).mean()), 4) if len(part) else 0.0 for name, part in named}
 
 
-def _write(folder: Path, cut: _Cut, vectors: Vectors) -> dict[str, Any]:
+def _write(folder: Path, cut: _Cut, vectors: Vectors, tokens: list[_Tokens]) -> dict[str, Any]:
     """Writes everything but the manifest; gives what the manifest says of the files."""
     count = len(cut.passages)
     with (folder / "passages.jsonl").open("w", encoding="utf-8") as file:
@@ -230,6 +258,9 @@ def _write(folder: Path, cut: _Cut, vectors: Vectors) -> dict[str, Any]:
     ends = count + len(cut.spans)
     np.save(folder / "statement_vectors.npy", vectors[count:ends])
     np.save(folder / "aspect_vectors.npy", vectors[ends:])
+    np.save(folder / "token_vectors.npy", np.concatenate([of for of, _ in tokens]))
+    np.save(folder / "token_spans.npy", np.concatenate([spans for _, spans in tokens]))
+    np.save(folder / "first_token.npy", np.cumsum([0, *(len(of) for of, _ in tokens)], dtype=np.int64))
     np.save(folder / "text_keys.npy", np.array(cut.keys, dtype="S32"))
     vocabulary = sorted({word for text in cut.texts[:count] for word in words(text) if word.isalpha()})
     (folder / "vocabulary.txt").write_text("\n".join(vocabulary), "utf-8")
@@ -261,9 +292,10 @@ def _report(
     )
 
 
-def _known_vectors(home: Path, weights: str) -> dict[bytes, Vectors]:
-    """Vectors of the texts of every snapshot still kept, by the digest of the text."""
+def _known_vectors(home: Path, weights: str) -> tuple[dict[bytes, Vectors], dict[bytes, _Tokens]]:
+    """Vectors of the texts of every snapshot still kept, and tokens of its passages, by the digest of the text."""
     known: dict[bytes, Vectors] = {}
+    tokens: dict[bytes, _Tokens] = {}
     for manifest in sorted(home.glob("*/manifest.json")):
         with suppress(OSError, ValueError, KeyError, EOFError):
             facts = json.loads(manifest.read_text("utf-8"))
@@ -272,10 +304,16 @@ def _known_vectors(home: Path, weights: str) -> dict[bytes, Vectors]:
             for name, entry in facts["files"].items():
                 if sha256_of(manifest.parent / name) != entry["sha256"]:
                     raise ValueError(f"{name} is damaged")
-            keys = np.load(manifest.parent / "text_keys.npy")
-            parts = [np.load(manifest.parent / part) for part in _VECTORS]
-            known.update(zip(keys.tolist(), np.concatenate(parts), strict=True))
-    return known
+
+            def load(name: str, folder: Path = manifest.parent) -> Any:
+                return np.load(folder / name)
+
+            keys = load("text_keys.npy").tolist()
+            known.update(zip(keys, np.concatenate([load(part) for part in _VECTORS]), strict=True))
+            ends = load("first_token.npy")[1:-1]
+            cut = zip(np.split(load("token_vectors.npy"), ends), np.split(load("token_spans.npy"), ends), strict=True)
+            tokens.update(zip(keys, cut, strict=False))
+    return known, tokens
 
 
 def _key(text: str) -> bytes:

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,9 +29,11 @@ from assistant.errors import ModelUnavailable, UsageError
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+VERSION = 2  # an encoder exported by another version is exported again
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 Vectors = NDArray[np.float32]
+Spans = NDArray[np.int32]
 
 
 class Encoder(Protocol):
@@ -47,6 +49,20 @@ class Encoder(Protocol):
     def dimension(self) -> int: ...
     def encode_documents(self, texts: Sequence[str]) -> Iterator[Vectors]: ...
     def encode_query(self, text: str) -> Vectors: ...
+    def encode_question(self, text: str) -> "Encoded": ...
+    def encode_passages(self, texts: Sequence[str]) -> Iterator["Encoded"]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A text as one unit vector, shape (dimension,), and as one for each of its tokens, shape (tokens, token dimension).
+
+    `spans` says where each token stands in the text, shape (tokens, 2). There are no tokens where a model gives none.
+    """
+
+    vector: Vectors
+    tokens: Vectors
+    spans: Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +119,12 @@ class _Listed(Embeddings, ABC):
     @abstractmethod
     def encode_query(self, text: str) -> Vectors: ...
 
+    def encode_question(self, text: str) -> Encoded:
+        return _without_tokens(self.encode_query(text))
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        return map(_without_tokens, self.encode_documents(texts))
+
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [vector.tolist() for vector in self.encode_documents(texts)]
 
@@ -139,19 +161,38 @@ class OnnxEmbeddings(_Listed):
         with ThreadPoolExecutor(max_workers=_processors()) as pool:
             yield from pool.map(self._run, [prompt + text for text in texts])
 
+    def encode_question(self, text: str) -> Encoded:
+        """A question with the vectors of its tokens."""
+        return self._run_tokens(self._prompts["query"], text)
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        """Each text in order with the vectors of its tokens, as they are ready."""
+        _ = self._session, self._tokenizer
+        with ThreadPoolExecutor(max_workers=_processors()) as pool:
+            yield from pool.map(partial(self._run_tokens, self._prompts["document"]), texts)
+
     def _count(self, text: str) -> int:
         return len(self._counter.encode(self._prompts["document"] + text))
 
     def _run(self, text: str) -> Vectors:
-        encoded = self._tokenizer.encode(text)
+        vector: Vectors = self._session.run(["vector"], self._feeds(self._tokenizer.encode(text)))[0][0]
+        return vector
+
+    def _run_tokens(self, prompt: str, text: str) -> Encoded:
+        encoded = self._tokenizer.encode(prompt + text)
+        vector, tokens = self._session.run(["vector", "tokens"], self._feeds(encoded))
+        spans = np.array(encoded.offsets, dtype=np.int32) - len(prompt)
+        own = (spans[:, 1] > spans[:, 0]) & (spans[:, 0] >= 0)  # no marks of the model, nothing of the prompt
+        return Encoded(vector[0], tokens[0][own], spans[own])
+
+    def _feeds(self, encoded: Any) -> dict[str, Any]:
         feeds = {
             "input_ids": np.array([encoded.ids], dtype=np.int64),
             "attention_mask": np.array([encoded.attention_mask], dtype=np.int64),
         }
         if "token_type_ids" in self._inputs:
             feeds["token_type_ids"] = np.array([encoded.type_ids], dtype=np.int64)
-        vector: Vectors = self._session.run(None, feeds)[0][0]
-        return vector
+        return feeds
 
     @cached_property
     def _inputs(self) -> set[str]:
@@ -237,11 +278,17 @@ class SentenceTransformerEmbeddings(_Listed):
             ) from error
 
 
+def _without_tokens(vector: Vectors) -> Encoded:
+    return Encoded(vector, np.zeros((0, 1), dtype=np.float32), np.zeros((0, 2), dtype=np.int32))
+
+
 def _facts(home: Path) -> dict[str, Any] | None:
-    """What is known of an exported encoder; None where there is none, or its files are not whole."""
+    """What is known of an exported encoder; None where there is none of this version, or its files are not whole."""
     try:
         facts: dict[str, Any] = json.loads((home / "encoder.json").read_text("utf-8"))
-        whole = all((home / name).stat().st_size == size for name, size in facts["files"].items())
+        whole = facts["version"] == VERSION and all(
+            (home / name).stat().st_size == size for name, size in facts["files"].items()
+        )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return facts if whole else None

@@ -1,8 +1,10 @@
 """`python -m assistant.export MODEL_FOLDER TARGET`: a sentence-transformers model as one ONNX graph.
 
 Runs in a child process of its own, so that nothing else ever holds torch. Pooling and normalising lie
-inside the graph. A model whose graph does not give the same vectors is recorded as not exportable, with
-the reason, and runs on sentence-transformers.
+inside the graph. A second output holds a vector for each token, for late interaction: projected to
+TOKEN_DIMENSION numbers by a fixed random rotation, which keeps cosines nearly (Johnson and Lindenstrauss 1984), and
+normalised. A model whose graph does not give the same vectors is recorded as not exportable, with the reason, and runs on
+sentence-transformers.
 """
 
 import json
@@ -13,7 +15,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.embedding import VERSION
+
 OPSET = 17
+TOKEN_DIMENSION = 128
 PARITY = 1e-4  # the most that 1 - cosine may be
 PROBES = (
     "Containers share the kernel of their host.",
@@ -40,6 +48,7 @@ def main(folder: Path, target: Path) -> None:
             "max_tokens": int(model.max_seq_length or 512),
             "prompts": {kind: model.prompts.get(kind) or "" for kind in ("query", "document")},
             "opset": OPSET,
+            "version": VERSION,
         }
         facts["files"] = {path.name: path.stat().st_size for path in scratch.iterdir()}
         (scratch / "encoder.json").write_text(json.dumps(facts, indent=1, sort_keys=True), "utf-8")
@@ -74,12 +83,18 @@ def export(model: Any, folder: Path, target: Path) -> str:
             super().__init__()
             self.inner = model
 
+            self.register_buffer("rotation", torch.from_numpy(rotation(int(model.get_embedding_dimension()))))
+
         def forward(self, *inputs: Any) -> Any:
-            vector = self.inner(dict(zip(names, inputs, strict=True)))["sentence_embedding"]
-            return torch.nn.functional.normalize(vector, p=2, dim=1)
+            features = self.inner(dict(zip(names, inputs, strict=True)))
+            tokens = features["token_embeddings"] @ self.rotation
+            return (
+                torch.nn.functional.normalize(features["sentence_embedding"], p=2, dim=1),
+                torch.nn.functional.normalize(tokens, p=2, dim=2),
+            )
 
     sample = model.tokenizer(list(PROBES[:2]), padding=True, truncation=True, return_tensors="pt")
-    axes = {name: {0: "batch", 1: "tokens"} for name in names} | {"vector": {0: "batch"}}
+    axes = {name: {0: "batch", 1: "length"} for name in (*names, "tokens")} | {"vector": {0: "batch"}}
     try:
         with torch.no_grad():
             torch.onnx.export(
@@ -87,7 +102,7 @@ def export(model: Any, folder: Path, target: Path) -> str:
                 tuple(sample[name] for name in names),
                 str(target / "model.onnx"),
                 input_names=names,
-                output_names=["vector"],
+                output_names=["vector", "tokens"],
                 dynamic_axes=axes,
                 opset_version=OPSET,
                 dynamo=False,
@@ -109,6 +124,14 @@ def export(model: Any, folder: Path, target: Path) -> str:
         (target / "model.onnx").unlink()
         return f"its exported vectors differ (1 - cosine {apart:.1e})"
     return ""
+
+
+def rotation(dimension: int) -> NDArray[np.float32]:
+    """Orthonormal columns by a fixed seed, shape (dimension, TOKEN_DIMENSION); the identity where there are no more."""
+    if dimension <= TOKEN_DIMENSION:
+        return np.eye(dimension, dtype=np.float32)
+    columns, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(dimension, TOKEN_DIMENSION)))
+    return columns.astype(np.float32)
 
 
 def distance(model: Any, target: Path) -> float:

@@ -12,6 +12,8 @@ from dataclasses import astuple, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from assistant.embedding import Encoder
 from assistant.index import Index
 from assistant.intents import asked_kinds, implies_sides, is_choice
@@ -34,6 +36,7 @@ class Signals:
 
     nearness: float  # the mean of the best passage's, statement's and aspect's cosine, each above its background
     lexical: float  # the best BM25 score over the most that the question's terms could give
+    unmet: float  # how far the two words of the question that the best hits meet least stay below a full match
     strangers: float  # names, numbers and product words that the best hits lack, n of them as 1 - 1/(1+n)
     wrong_kind: float  # 1 where the question asks for a price, a date, a command … and the best hits hold none
     sides: float  # 1 where it asks to choose between the two sides, or is about both without naming one
@@ -80,7 +83,7 @@ def load_weights() -> Weights:
 
 def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
     """The signals of a question. `found` must hold at least one hit."""
-    total = sum(idf(index, term) for term in set(terms(found.query))) or 1.0
+    total = sum(index.idf(term) for term in set(terms(found.query))) or 1.0
     near = _near_terms(found)
     text = "\n".join(hit.passage.text for hit in found.hits[:NEAR])
     # The sides are known, and the numbers of a situation are not what a choice asks for.
@@ -97,6 +100,7 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
     return Signals(
         nearness=sum(_above(index.background[name], cosines) for name, cosines in best.items()) / len(best),
         lexical=min(1.0, max(found.lexical) / total),
+        unmet=_unmet(found),
         strangers=1 - 1 / (1 + len(unknown)),
         wrong_kind=float(any(not kind.holds.search(text) for kind in asked_kinds(found.query))),
         sides=float(
@@ -104,6 +108,15 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
             or (is_choice(found.query, index.comparison) and any(index.comparison.named(found.query)))
         ),
     )
+
+
+def _unmet(found: Found) -> float:
+    """1 less the mean of the two lowest of the question's words' best cosines to any word of the nearest passages."""
+    content = found.asked.weights > 0
+    if not content.any() or not found.met:
+        return 0.0
+    best = np.max([met[content] for met in found.met[:NEAR]], axis=0)
+    return float(1 - np.sort(best)[:2].mean())
 
 
 def _above(background: float, cosines: Iterable[float]) -> float:
@@ -124,13 +137,6 @@ def product_words(index: Index, encoder: Encoder, query: str) -> list[str]:
         and not index.document_frequency(stem(word))
         and encoder.window.count(word) - nothing >= RARE_PIECES
     ]
-
-
-def idf(index: Index, term: str) -> float:
-    """Inverse document frequency as BM25 (Lucene) has it; that of a term that occurs in no passage is the highest."""
-    count = len(index.passages)
-    frequency = index.document_frequency(term)
-    return math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
 
 
 def names(query: str) -> list[str]:

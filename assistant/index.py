@@ -8,6 +8,7 @@ the same order.
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -27,13 +28,14 @@ from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 
 from assistant.comparison import Comparison, read_comparison
-from assistant.embedding import Vectors
+from assistant.embedding import Spans, Vectors
 from assistant.errors import IndexUnusable
 from assistant.nouns import Kind, Passage, Statement
 from assistant.terms import terms
 
-FORMAT = 4
+FORMAT = 5
 COLLECTION = "passages"
+TOKEN_SCALE = 127.0  # token vectors are kept as whole numbers of eight bits
 SELF_QUERIES = 32
 KINDS: tuple[Kind, ...] = ("sentence", "item", "row")
 
@@ -61,6 +63,9 @@ class Index:
                 self.passage_vectors: Vectors = np.load(self.folder / "passage_vectors.npy", mmap_mode="r")
                 self.statement_vectors: Vectors = np.load(self.folder / "statement_vectors.npy", mmap_mode="r")
                 self.aspect_vectors: Vectors = np.load(self.folder / "aspect_vectors.npy", mmap_mode="r")
+                self._tokens: NDArray[np.int8] = np.load(self.folder / "token_vectors.npy", mmap_mode="r")
+                self._token_spans: Spans = np.load(self.folder / "token_spans.npy", mmap_mode="r")
+                self._first_token: NDArray[np.int64] = np.load(self.folder / "first_token.npy")
                 self._statements: NDArray[np.int64] = np.load(self.folder / "statements.npy")
                 self._first_statement = np.searchsorted(self._statements[:, 0], np.arange(len(self.passages) + 1))
                 self._bm25 = bm25s.BM25.load(str(self.folder / "bm25"), mmap=True, show_progress=False)
@@ -119,6 +124,19 @@ class Index:
             return 0
         starts = self._bm25.scores["indptr"]
         return int(starts[at + 1] - starts[at])
+
+    def idf(self, term: str) -> float:
+        """Inverse document frequency as BM25 (Lucene) has it; that of a term that occurs in no passage is the highest."""
+        frequency = self.document_frequency(term)
+        return math.log(1 + (len(self.passages) - frequency + 0.5) / (frequency + 0.5))
+
+    def tokens(self, row: int) -> tuple[Vectors, Spans]:
+        """The token vectors of what is embedded of a passage, and where each stands from the passage's start on.
+
+        Tokens of the title and headings in front stand before 0.
+        """
+        low, high = self._first_token[row], self._first_token[row + 1]
+        return self._tokens[low:high].astype(np.float32) / TOKEN_SCALE, self._token_spans[low:high]
 
     def row(self, passage: Passage) -> int:
         return self._rows[passage.id]

@@ -94,7 +94,7 @@ KINDS = (
     _kind(
         "a price",
         r"\bhow much (?:money|does|do|would|will|is)\b.*\b(?:cost|costs|pay|paid|charge[ds]?|subscription|licen[cs]e)\b"
-        r"|\b(?:subscription|licen[cs]e|licen[cs]ing|pricing|price tag|price list|fees?|list price)\b"
+        r"|\b(?:pricing|price tag|price list|fees?|list price)\b"
         r"|\bwhat (?:does|do|would|will) .{1,60} cost\b|\b(?:prices?|costs?|fees?) (?:of|for|per)\b"
         r"|\bper (?:month|year|seat|user|developer|hour|core|socket)\b|\bhow (?:expensive|cheap)\b",
         r"[$€£¥]\s?\d|\b\d[\d.,]*\s?(?:dollars?|euros?|usd|eur|cents?|per (?:month|year|seat|user|hour))\b|\bfree of charge\b",

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from assistant.addressed import machine_addressed
 from assistant.comparison import NOTHING, Comparison
 from assistant.errors import UsageError
 from assistant.nouns import Turn
+from assistant.sentences import sentence_spans
 from assistant.terms import STOP_WORDS, stem, terms, words
 
 # Words that lean on what was said before. "This page", "the same host" and "is it safe to …" do not.
@@ -20,7 +22,14 @@ _POINTER = re.compile(
     r"\b(?:this|that)\b(?=\s*(?:[?.!,;]|$|is\b|was\b|so\b|too\b|one\b|means?\b|makes?\b|would\b|does\b|happens?\b|thing\b|case\b|way\b|risky\b|be\b|work\b|good\b|bad\b|for\b|compares?\b))"
     r"|^\W*(?:is|isn't|was|does|doesn't|would|could|can|will|why|how|and|so|but)(?: (?:is|does|did|would|was|not|about|come|then))?\s+(?:this|that)\b"
     r"|\b(?:the )?(?:former|latter)\b|\bthe (?:others?|rest)\b(?! \w+ing\b)|\bthe (?:first|second|same|other) ones?\b|\binstead\s*\W*$|\b(?:what|anything|who|where) else\b"
+    r"|\b(?:\w+er|applied|used|had|have|got|take|need|want|such) ones?\s*[?.!]*$"
     r"|\bsame (?:question|thing|for|with)\b|\bthe rest of (?:it|them)\b|\bthe other\s*[?.!]*$",
+    re.IGNORECASE,
+)
+# "Of that technique", "did that also work": these point back unless what they point to stands before them.
+_DEMONSTRATIVE = re.compile(
+    r"\b(?:of|in|on|to|for|from|with|by|about|under|at|does|do|is|are|was|were|did|will|would|can|has|have|why|how)\s+(?:that|this)\s+"
+    r"(?!page|document|text|note|site|one\b)[a-z]{3,}",
     re.IGNORECASE,
 )
 _POSSESSIVE = {"their", "theirs", "its", "his", "her"}
@@ -53,9 +62,17 @@ _PLACES = re.compile(
     r"\s*(?:and|but|so|or)?\s*(?:on|in|with|without|for|when|if|during|under|after|before|at|as|to)\b", re.IGNORECASE
 )
 _COMPARED = re.compile(r"\b(?:compar\w+|differen\w+|differs?|versus|vs|than)\b", re.IGNORECASE)
+_NAME = re.compile(r"[^\W_]*[^\W\d_][\w.-]*\w|[^\W_]")
 _FEW_TERMS = 2
 # Words of a follow-up that say nothing of their own.
 _NO_CONTENT = frozenset(terms("one ones question answer case other others rest sure right meant sorry former latter"))
+# Words for what is always something's: alone in a question, they ask it of what was named before.
+_RELATIONAL = frozenset(
+    terms(
+        "reason cost trade default difference advantage disadvantage drawback downside limit price purpose catch alternative risk impact effect "
+        "consequence example benefit cause size name gain lose requirement"
+    )
+)
 MAX_QUESTION = 2000
 
 
@@ -69,6 +86,16 @@ def check_question(question: str) -> str:
     if len(question) > MAX_QUESTION:
         raise UsageError(f"The question has {len(question):,} characters; the most is {MAX_QUESTION:,}. Shorten it.")
     return question
+
+
+def without_orders(question: str) -> str:
+    """The sentences of a question that ask something; orders to the machine ("End your answer with …") are left out.
+
+    A question that is nothing but an order stays as it is.
+    """
+    kept = [question[low:high] for low, high in sentence_spans(question) if not machine_addressed(question[low:high])]
+    asked = " ".join(kept)
+    return asked if terms(asked) else question
 
 
 def read_history(turns: Any) -> list[Turn]:
@@ -103,11 +130,19 @@ def refers_back(question: str, comparison: Comparison = NOTHING) -> bool:
     """Whether a question holds a word that stands for something said before it ("it", "the other one", "that")."""
     if _POINTER.search(question) and not _inside(question, comparison):
         return True
+    shown = _DEMONSTRATIVE.search(question)
+    if shown is not None and not _explained(question[: shown.start()], comparison):
+        return True
     pronoun = _PRONOUN.search(question)
     if pronoun is None:
         return False
     compared = comparison.only(question) is not None and _COMPARED.search(question)
     return bool(compared) or not _explained(question[: pronoun.start()], comparison)
+
+
+def leans(part: str, comparison: Comparison = NOTHING) -> bool:
+    """Whether the second of two questions in one message leans on the first: "…, and what is the reason?"."""
+    return refers_back(part, comparison) or set(terms(part)) <= _RELATIONAL
 
 
 def standalone(question: str, history: Sequence[Turn], comparison: Comparison = NOTHING) -> str:
@@ -139,7 +174,34 @@ def standalone(question: str, history: Sequence[Turn], comparison: Comparison = 
     if correction and rejected and side is None:
         kept = " ".join(word for word in before.split() if not set(terms(word)) & rejected)
         return f"{kept} ({asked})" if kept else asked
-    return _with_words(asked, before, rejected, correction is not None, resolved, comparison)
+    whole = _with_words(asked, before, rejected, correction is not None, resolved, comparison)
+    carried = _names(before) + (_names(_first_sentence(history[-1].answer)) if refers_back(question, comparison) else [])
+    return _with_names(whole, [name for name in carried if stem(name.lower()) not in rejected], comparison)
+
+
+def _with_names(asked: str, names: Sequence[str], comparison: Comparison) -> str:
+    """A question with the names it lacks in brackets; those of the sides are left to what else says which is meant."""
+    present = set(terms(asked))
+    kept = []
+    for name in names:
+        if not set(terms(name)) <= present and not any(comparison.named(name)):
+            kept.append(name)
+            present.update(terms(name))
+    if not kept:
+        return asked
+    return f"{asked[:-1]} {' '.join(kept)})" if asked.endswith(")") else f"{asked} ({' '.join(kept)})"
+
+
+def _names(text: str) -> list[str]:
+    """Words that name something: with a capital that opens no sentence, a capital inside, or a digit among letters."""
+    found = []
+    for match in _NAME.finditer(text):
+        word = match[0]
+        opens = not text[: match.start()].strip() or text[: match.start()].rstrip()[-1:] in ".!?:"
+        many = any(map(str.isupper, word[1:])) or any(map(str.isdigit, word))
+        if (many or (word[0].isupper() and not opens)) and word.lower() not in STOP_WORDS and len(word) > 1:
+            found.append(word)
+    return found
 
 
 def _with_words(

@@ -13,6 +13,7 @@ import numpy as np
 from assistant.embedding import Encoder, Vectors
 from assistant.index import Index, Scores
 from assistant.intents import aspect
+from assistant.interaction import Asked, asked, met_by, passage_interaction, statement_interactions
 from assistant.nouns import Hit, Passage
 
 POOL = 50
@@ -20,6 +21,8 @@ POOL = 50
 WEIGHTS = (0.5, 0.5, 1.0)
 # Weight of the normalised best-aspect cosine, where the documents compare two sides.
 ASPECT = 1.0
+# Weight of the normalised late interaction, and among how many of the best it is taken.
+INTERACTION, RERANKED = 1.5, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,13 @@ class Found:
     query: str
     aspect: str  # what the query is about, whichever side is meant
     vector: Vectors
+    asked: Asked  # its tokens
     hits: tuple[Hit, ...]
     cosines: tuple[float, ...]
     statement_cosines: tuple[Scores, ...]
     aspect_cosines: tuple[Scores, ...]  # of what the question is about to what each statement is about
+    interactions: tuple[Scores, ...]  # of the question's tokens with each statement's
+    met: tuple[Scores, ...]  # how well the passage meets each token of the question
     lexical: tuple[float, ...]
 
     @property
@@ -46,7 +52,8 @@ class Found:
 
 def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
     """The `count` best passages for a query, best first; equal scores go by passage id."""
-    vector = encoder.encode_query(query)
+    encoded = encoder.encode_question(query)
+    vector = encoded.vector
     about = aspect(query, index.comparison)
     about_vector = vector if about == query else encoder.encode_query(about)
     lexical = index.lexical(query)
@@ -59,18 +66,27 @@ def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
         aspects = [index.aspect_cosines(about_vector, row).max(initial=0.0) for row in rows]
         columns.append(np.array(aspects, dtype=np.float64))
         weights.append(ASPECT)
-    fused = fuse(columns, weights)
-    order = index.ranked(rows, fused)[:count]
-    score = dict(zip(rows.tolist(), fused.tolist(), strict=True))
+    order = index.ranked(rows, fuse(columns, weights))[: max(count, RERANKED)]
+    # Word by word only among the best: it reads every token of a passage.
+    at = np.searchsorted(rows, order)
+    question = asked(index, query, encoded)
+    interactions = [passage_interaction(index, question, row) for row in order]
+    columns = [*(column[at] for column in columns), np.array(interactions, dtype=np.float64)]
+    fused = fuse(columns, [*weights, INTERACTION if len(question.tokens) else 0.0])
+    score = dict(zip(order, fused.tolist(), strict=True))
+    order = index.ranked(np.array(order, dtype=np.int64), fused)[:count]
     cosine = dict(zip(rows.tolist(), cosines.tolist(), strict=True))
     return Found(
         query=query,
         aspect=about,
         vector=vector,
+        asked=question,
         hits=tuple(Hit(index.passages[row], score[row]) for row in order),
         cosines=tuple(cosine[row] for row in order),
         statement_cosines=tuple(index.statement_cosines(vector, row) for row in order),
         aspect_cosines=tuple(index.aspect_cosines(about_vector, row) for row in order),
+        interactions=tuple(statement_interactions(index, question, row) for row in order),
+        met=tuple(met_by(index, question, row) for row in order),
         lexical=tuple(float(lexical[row]) for row in order),
     )
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from assistant.comparison import NOTHING, Comparison
 from assistant.embedding import Vectors
-from assistant.gate import idf
 from assistant.index import Index
 from assistant.intents import OPEN_CHOICE, implies_sides, is_choice, is_comparison, is_yes_no
 from assistant.nouns import Passage, Statement
@@ -16,23 +15,21 @@ from assistant.retrieval import Found
 from assistant.sentences import opening_header, opens_with_reference
 from assistant.terms import stem, terms, words
 
-MOST = 3
-LEAST = 2
+# How many statements an answer has at most.
+MOST = 4
 # The most for each of two questions in one.
 SHARED = 2
 # How much of the best statement's score another needs to be quoted as well.
-ENOUGH = 0.65
+ENOUGH = 0.9
 # How much of the better side's score the other side's cell of a comparison needs; below, its cell stays empty.
 CELL = 0.4
 # Two statements nearer than this (cosine) say the same thing.
 SAME = 0.95
 # An answer that has this many words takes no further statement.
 WORDS = 70
-# Weights of the statement's cosine to the question, of its aspect's to the question's aspect, of the share of the
-# question's words (by idf) that it holds, of its passage's score, and of being advice where a choice is asked for.
-COSINE, ASPECT, OVERLAP, PASSAGE, ADVICE = 0.25, 0.75, 0.1, 0.1, 0.15
-# What a statement gains by speaking of the one side that the question names.
-SIDE = 0.15
+# Weights of the statement's cosine to the question, of its aspect's to the question's aspect, of its late interaction with the
+# question (headings included), of its passage's score, and of being advice where a choice is asked for.
+COSINE, ASPECT, INTERACTION, PASSAGE, ADVICE = 0.75, 0.75, 1.0, 0.4, 0.15
 # What two cells of a comparison gain by standing below the same heading.
 PARALLEL = 0.1
 # How many of each side's statements are tried in pairs.
@@ -99,7 +96,7 @@ def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
     comparison = index.comparison
     choice = is_choice(found.query, comparison)
     both = all(comparison.named(found.query)) or implies_sides(found.query, comparison)
-    ranked = _candidates(index, found, choice, both)
+    ranked = _candidates(index, found, choice)
     if choice and comparison.sides and found.aspect != OPEN_CHOICE:
         # "When should I use this one?" has chosen; "Should I use this one?" has not.
         ranked = _decided(ranked, None if is_yes_no(found.query) else comparison.only(found.query))
@@ -178,7 +175,7 @@ def _best(ranked: Sequence[_Candidate], most: int) -> list[_Candidate]:
     for candidate in ranked:
         length = _length(candidate)
         weak = candidate.score < ENOUGH * ranked[0].score
-        if len(chosen) == most or (len(chosen) >= LEAST and (weak or said + length > WORDS)):
+        if len(chosen) == most or (chosen and (weak or said + length > WORDS)):
             break
         if not any(_same(candidate, other) for other in chosen):
             chosen.append(candidate)
@@ -190,33 +187,24 @@ def _overlap(first: Quote, second: Quote) -> bool:
     return first.passage == second.passage and first.start < second.end and second.start < first.end
 
 
-def _candidates(index: Index, found: Found, choice: bool, all_sides: bool) -> list[_Candidate]:
+def _candidates(index: Index, found: Found, choice: bool) -> list[_Candidate]:
     """Every statement of the hits, by falling score; equal scores go by place."""
-    # A comparison names the sides only to say whose difference is asked for.
-    asked = list(dict.fromkeys(terms(index.comparison.neutral(found.query) if all_sides else found.query)))
-    mass = {term: idf(index, term) for term in asked if index.document_frequency(term)}
-    total = sum(mass.values()) or 1.0
-    asked_side = index.comparison.only(found.query)
     candidates = []
-    for hit, cosines, aspects in zip(found.hits, found.statement_cosines, found.aspect_cosines, strict=True):
+    columns = zip(found.hits, found.statement_cosines, found.aspect_cosines, found.interactions, strict=True)
+    for hit, cosines, aspects, interactions in columns:
         row = index.row(hit.passage)
         held = index.statements(row)
         vectors = index.vectors_of_statements(row)
         for number, statement in enumerate(held):
             if statement.text.endswith(":") or points_elsewhere(statement.text):
                 continue  # it announces what follows, or where it stands, and says nothing itself
-            heading = hit.passage.section[-1] if hit.passage.section else ""
-            said = set(terms(f"{heading} {statement.text}"))
-            overlap = sum(weight for term, weight in mass.items() if term in said) / total
             # A situation that asks for a choice names the sides only to choose between them.
             share = 0.0 if choice else COSINE
             score = share * float(cosines[number]) + (COSINE + ASPECT - share) * float(aspects[number])
-            score += OVERLAP * overlap + PASSAGE * hit.score
+            score += INTERACTION * float(interactions[number]) + PASSAGE * hit.score
             if choice and _ADVICE.search(f"{statement.text} {' '.join(hit.passage.section)}"):
                 score += ADVICE
             side = _side_of(index.comparison, hit.passage, statement)
-            if side is not None and side == asked_side and not choice:
-                score += SIDE
             before = held[number - 1] if number else None
             candidates.append(_Candidate(hit.passage, statement, before, score, vectors[number], side))
     return sorted(candidates, key=lambda one: (-one.score, one.passage.document_id, one.statement.start))

@@ -16,7 +16,7 @@ from assistant.build import Report, build
 from assistant.chunking import Window
 from assistant.comparison import Comparison
 from assistant.corpus import comparison_of, load_corpus
-from assistant.embedding import PACKAGED_MODEL, OnnxEmbeddings, Vectors, open_encoder
+from assistant.embedding import PACKAGED_MODEL, Encoded, OnnxEmbeddings, Vectors, open_encoder
 from assistant.index import Index, open_index
 from assistant.publishing import build_lock
 from evals.corpora import founding_alone
@@ -209,6 +209,16 @@ class WordEncoder:
 
     def encode_documents(self, texts: Sequence[str]) -> Iterator[Vectors]:
         return map(self.encode_query, texts)
+
+    def encode_question(self, text: str) -> Encoded:
+        """One token a word, as far as it goes."""
+        words = list(re.finditer(r"\w+", text))
+        tokens = [self.encode_query(word[0]) for word in words]
+        spans = np.array([word.span() for word in words], dtype=np.int32).reshape(len(words), 2)
+        return Encoded(self.encode_query(text), np.array(tokens, dtype=np.float32).reshape(len(words), 64), spans)
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        return map(self.encode_question, texts)
 
 
 @pytest.fixture(scope="session")

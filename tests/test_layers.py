@@ -14,7 +14,7 @@ PACKAGE = Path(assistant.__file__).parent
 
 # Also the reading order.
 LAYERS = (
-    "nouns errors settings comparison corpus sentences chunking embedding export terms addressed opposites quantities reading likeness alignment support index publishing build query intents retrieval gate "
+    "nouns errors settings comparison corpus sentences chunking embedding export terms addressed opposites quantities reading likeness alignment support index publishing build query intents interaction retrieval gate "
     "writing citations answering rendering doctor web api cli"
 ).split()
 
@@ -27,7 +27,7 @@ THIRD_PARTIES = {
     "huggingface_hub": {"embedding"},
     "langchain_core": {"embedding", "retrieval"},
     "markdown_it": {"corpus", "chunking", "rendering"},
-    "numpy": {"likeness", "embedding", "index", "build", "retrieval", "gate", "writing"},
+    "numpy": {"likeness", "export", "interaction", "embedding", "index", "build", "retrieval", "gate", "writing"},
     "onnxruntime": {"embedding"},
     "pydantic": {"settings", "api"},
     "pydantic_settings": {"settings"},
