@@ -36,6 +36,7 @@ class Signals:
 
     nearness: float  # the mean of the best passage's, statement's and aspect's cosine, each above its background
     lexical: float  # the best BM25 score over the most that the question's terms could give
+    interaction: float  # the best late interaction of a statement, its headings included, with the question
     unmet: float  # how far the two words of the question that the best hits meet least stay below a full match
     strangers: float  # names, numbers and product words that the best hits lack, n of them as 1 - 1/(1+n)
     wrong_kind: float  # 1 where the question asks for a price, a date, a command … and the best hits hold none
@@ -100,6 +101,7 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
     return Signals(
         nearness=sum(_above(index.background[name], cosines) for name, cosines in best.items()) / len(best),
         lexical=min(1.0, max(found.lexical) / total),
+        interaction=max((float(scores.max(initial=0.0)) for scores in found.interactions), default=0.0),
         unmet=_unmet(found),
         strangers=1 - 1 / (1 + len(unknown)),
         wrong_kind=float(any(not kind.holds.search(text) for kind in asked_kinds(found.query))),

@@ -175,7 +175,9 @@ def standalone(question: str, history: Sequence[Turn], comparison: Comparison = 
         kept = " ".join(word for word in before.split() if not set(terms(word)) & rejected)
         return f"{kept} ({asked})" if kept else asked
     whole = _with_words(asked, before, rejected, correction is not None, resolved, comparison)
-    carried = _names(before) + (_names(_first_sentence(history[-1].answer)) if refers_back(question, comparison) else [])
+    carried = _names(before) + (
+        _names(_first_sentence(history[-1].answer)) if refers_back(question, comparison) else []
+    )
     return _with_names(whole, [name for name in carried if stem(name.lower()) not in rejected], comparison)
 
 

@@ -216,19 +216,34 @@ def calibrate(
     index: IndexOption = None,
     write: Annotated[bool, typer.Option("--write", help="Write assistant/gate.json.")] = False,
 ) -> None:
-    """Fit the gate that answers or refuses on the dev half, and say how well it separates."""
-    questions = [question for question in load_gold(gold) if question.split == "dev"]
-    if len({question.answerable for question in questions}) < 2:
-        raise UsageError("Calibrating needs answerable and unanswerable questions of the split dev.")
-    assistant = opened(load_settings(corpus=corpus, index=index))
-    with assistant.live.borrow() as current:
-        name = current.id
-    measured, answerable = calibration.signals(assistant, questions)
-    fitted = calibration.fit(measured, answerable)
-    data = calibration.gate_data(
-        fitted, {"gold": gold_digest(questions), "index": name, "questions": str(len(questions))}
-    )
-    print(data + canonical(calibration.confusion(fitted, answerable)), end="")
+    """Fit the gate that answers or refuses on the dev half, and say how well it separates.
+
+    Our own questions are joined by those on the founding document alone, so that it holds on a small corpus too.
+    """
+    settings = load_settings(corpus=corpus, index=index)
+    chosen_sets = {"whole": (gold, settings)}
+    if gold == GOLD:
+        opened(settings).close()
+        chosen_sets["founding"] = (FOUNDING_GOLD, on_founding(settings))
+    measured = {}
+    told = {}
+    for name, (folder, place) in chosen_sets.items():
+        questions = [question for question in load_gold(folder) if question.split == "dev"]
+        if len({question.answerable for question in questions}) < 2:
+            raise UsageError("Calibrating needs answerable and unanswerable questions of the split dev.")
+        assistant = opened(place)
+        measured[name] = calibration.signals(assistant, questions)
+        told[f"gold, {name}"] = gold_digest(questions)
+        with assistant.live.borrow() as current:
+            told[f"index, {name}"] = current.id
+        assistant.close()
+    fits = calibration.fit(list(measured.values()))
+    data = calibration.gate_data(fits[0], told)
+    shown = {
+        name: calibration.confusion(fitted, answerable)
+        for fitted, (name, (_, answerable)) in zip(fits, measured.items(), strict=True)
+    }
+    print(data + canonical(shown), end="")
     if write:
         WEIGHTS.write_text(data, "utf-8")
 

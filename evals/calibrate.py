@@ -1,4 +1,4 @@
-"""Fits the gate on the `dev` half and says how well it separates, by leave-one-out predictions."""
+"""Fits the gate on the `dev` halves of one or more corpora and says how well it separates, by leave-one-out predictions."""
 
 import json
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from evals.gold import Question
 from evals.metrics import rate
 from evals.statistics import Floats, logistic, ridge_logistic, risk_at_coverage
 
-# Ridge penalty of the fit; the intercept goes free.
-PENALTY = 0.1
+# Ridge penalty of the fit; the intercept goes free. A weaker one fits these corpora no better and others worse (evals/LOG.md).
+PENALTY = 2.0
 RESAMPLES = 500
 
 
@@ -44,36 +44,44 @@ def signals(assistant: Assistant, questions: Sequence[Question]) -> tuple[list[S
     return measured, answerable
 
 
-def fit(measured: Sequence[Signals], answerable: Sequence[bool]) -> Fit:
-    """A ridge logistic regression, and a threshold on its leave-one-out confidences.
+def fit(sets: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> list[Fit]:
+    """A ridge logistic regression on all sets of questions, and one threshold on its leave-one-out confidences; a Fit for each set.
 
-    The threshold is the mean of those with the least sum of both error rates in `RESAMPLES` bootstrap resamples:
-    the sum is flat over a wide range, and the least of one sample lies anywhere in it. Rates and not counts, as far
+    The threshold is the mean of those with the least sum of both error rates, each set counting the same, in `RESAMPLES` bootstrap
+    resamples: the sum is flat over a wide range, and the least of one sample lies anywhere in it. Rates and not counts, as far
     more questions are answerable than not.
     """
-    values = np.array([astuple(one) for one in measured], dtype=np.float64)
-    labels = np.array(answerable, dtype=np.float64)
+    values = np.array([astuple(one) for measured, _ in sets for one in measured], dtype=np.float64)
+    labels = np.array([asks for _, answerable in sets for asks in answerable], dtype=np.float64)
     left_out = np.empty(len(labels))
     for held in range(len(labels)):
         others = np.arange(len(labels)) != held
         left_out[held] = logistic(ridge_logistic(values[others], labels[others], PENALTY), values[[held]])[0]
     coefficients = ridge_logistic(values, labels, PENALTY)
-    return Fit(
-        bias=round(float(coefficients[0]), 4),
-        weights=tuple(round(float(one), 4) for one in coefficients[1:]),
-        threshold=round(_threshold(left_out, labels == 1), 2),
-        confidences=tuple(float(one) for one in left_out),
-    )
+    ends = np.cumsum([len(answerable) for _, answerable in sets])[:-1]
+    parts = list(zip(np.split(left_out, ends), np.split(labels == 1, ends), strict=True))
+    threshold = round(_threshold(parts), 2)
+    return [
+        Fit(
+            bias=round(float(coefficients[0]), 4),
+            weights=tuple(round(float(one), 4) for one in coefficients[1:]),
+            threshold=threshold,
+            confidences=tuple(float(one) for one in confidences),
+        )
+        for confidences, _ in parts
+    ]
 
 
-def _threshold(confidences: Floats, answerable: NDArray[np.bool_]) -> float:
+def _threshold(sets: Sequence[tuple[Floats, NDArray[np.bool_]]]) -> float:
     edges = np.linspace(0.02, 0.98, 97)
     random = np.random.default_rng(0)
     found = []
     for _ in range(RESAMPLES):
-        yes = random.choice(confidences[answerable], answerable.sum())
-        no = random.choice(confidences[~answerable], (~answerable).sum())
-        errors = np.array([np.mean(yes < edge) + np.mean(no >= edge) for edge in edges])
+        errors = np.zeros(len(edges))
+        for confidences, answerable in sets:
+            yes = random.choice(confidences[answerable], answerable.sum())
+            no = random.choice(confidences[~answerable], (~answerable).sum())
+            errors += [np.mean(yes < edge) + np.mean(no >= edge) for edge in edges]
         found.append(float(np.mean(edges[errors == errors.min()])))
     return float(np.mean(found))
 

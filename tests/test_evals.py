@@ -310,8 +310,9 @@ def test_mcnemar_gives_the_binomial_tail(gained, lost, p):
 
 
 def test_the_fit_separates_what_can_be_separated():
-    low, high = Signals(0.1, 0.1, 0, 0, 0), Signals(0.9, 0.9, 0, 0, 0)
-    fitted = fit([low, high] * 10, [False, True] * 10)
+    low, high = Signals(0.1, 0.1, 0.1, 0, 0, 0, 0), Signals(0.9, 0.9, 0.9, 0, 0, 0, 0)
+    fitted, other = fit([([low, high] * 10, [False, True] * 10), ([high, low], [True, False])])
+    assert (other.weights, other.threshold) == (fitted.weights, fitted.threshold) and len(other.confidences) == 2
     assert all((confidence >= fitted.threshold) == (at % 2 == 1) for at, confidence in enumerate(fitted.confidences))
 
 
