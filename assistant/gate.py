@@ -19,6 +19,7 @@ from assistant.index import Index
 from assistant.intents import asked_kinds, implies_sides, is_choice
 from assistant.nouns import Passage
 from assistant.retrieval import Found
+from assistant.sentences import sentence_spans
 from assistant.terms import STOP_WORDS, stem, terms, unnumbered, words
 
 WEIGHTS = Path(__file__).with_name("gate.json")
@@ -27,6 +28,7 @@ NEAR = 3
 RARE_PIECES = 3
 
 _NAME = re.compile(r"\b(?:[A-Z][a-z]*[A-Z]\w*|[A-Z]{2,}\w*|[A-Z][a-z]+)\b")
+_OPENS = re.compile(r"(?:^|[.!?:])\W*$")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -88,8 +90,9 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
     near = _near_terms(found)
     text = "\n".join(hit.passage.text for hit in found.hits[:NEAR])
     # The sides are known, and the numbers of a situation are not what a choice asks for.
-    told = index.comparison.neutral(found.query)
-    asked = [name for name in names(told) if not (name[0].isdigit() and is_choice(found.query, index.comparison))]
+    choice = is_choice(found.query, index.comparison)
+    told = index.comparison.neutral(_asking(found.query) if choice else found.query)
+    asked = [name for name in names(told) if not (name[0].isdigit() and choice)]
     unknown = {word.lower() for word in asked if stem(word.lower()) not in near}
     unknown.update(product_words(index, encoder, told))
     # One signal: they measure the same thing, and a fit on one small corpus cannot tell them apart.
@@ -106,10 +109,15 @@ def measure(index: Index, encoder: Encoder, found: Found) -> Signals:
         strangers=1 - 1 / (1 + len(unknown)),
         wrong_kind=float(any(not kind.holds.search(text) for kind in asked_kinds(found.query))),
         sides=float(
-            implies_sides(found.query, index.comparison)
-            or (is_choice(found.query, index.comparison) and any(index.comparison.named(found.query)))
+            implies_sides(found.query, index.comparison) or (choice and any(index.comparison.named(found.query)))
         ),
     )
+
+
+def _asking(query: str) -> str:
+    """The sentences of a question that ask; the situation that others tell need not be in the documents."""
+    sentences = [query[low:high] for low, high in sentence_spans(query)]
+    return " ".join(one for one in sentences if one.endswith("?")) or query
 
 
 def _unmet(found: Found) -> float:
@@ -137,21 +145,21 @@ def product_words(index: Index, encoder: Encoder, query: str) -> list[str]:
         for word in dict.fromkeys(words(query))
         if word not in STOP_WORDS
         and not index.document_frequency(stem(word))
-        and encoder.window.count(word) - nothing >= RARE_PIECES
+        # An ending does not make a word rare: "endlessly".
+        and min(encoder.window.count(form) for form in (word, stem(word))) - nothing >= RARE_PIECES
     ]
 
 
 def names(query: str) -> list[str]:
     """Names and numbers of a question: what an answer must hold to be about the same thing.
 
-    A capital at the start of the question makes no name.
+    A capital at the start of a sentence makes no name.
     """
-    first = re.match(r"\W*(\w+)", query)
     found = [
         match.group()
         for match in _NAME.finditer(query)
         if match.group().lower() not in STOP_WORDS
-        and not (first and match.start() == first.start(1) and match.group().istitle())
+        and not (match.group().istitle() and _OPENS.search(query[: match.start()]))
     ]
     return list(dict.fromkeys([*found, *_NUMBER.findall(query)]))
 

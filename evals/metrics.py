@@ -224,7 +224,7 @@ def ungrounded(answer: dict[str, Any], documents: dict[str, Document], question:
 
 
 def _words(text: str) -> list[str]:
-    return normalized(text).split()
+    return normalized(text).replace("%", " ").split()
 
 
 def normalized(text: str) -> str:
