@@ -28,6 +28,7 @@ NEAR = 3
 RARE_PIECES = 3
 
 _NAME = re.compile(r"\b(?:[A-Z][a-z]*[A-Z]\w*|[A-Z]{2,}\w*|[A-Z][a-z]+)\b")
+_ENDING = re.compile(r"(?<=\w{3})(?:lessly|fully|ably|ibly|less|ful|ness|able|ible|wards?|ly)$")
 _OPENS = re.compile(r"(?:^|[.!?:])\W*$")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -146,7 +147,7 @@ def product_words(index: Index, encoder: Encoder, query: str) -> list[str]:
         if word not in STOP_WORDS
         and not index.document_frequency(stem(word))
         # An ending does not make a word rare: "endlessly".
-        and min(encoder.window.count(form) for form in (word, stem(word))) - nothing >= RARE_PIECES
+        and min(encoder.window.count(form) for form in (word, _ENDING.sub("", word))) - nothing >= RARE_PIECES
     ]
 
 

@@ -61,17 +61,17 @@ def met_by(index: Index, question: Asked, row: int) -> Scores:
     return question.met(tokens) if len(tokens) and len(question.tokens) else np.zeros(len(question.tokens))
 
 
-def statement_interactions(index: Index, question: Asked, row: int) -> Scores:
-    """How well each statement of a passage, with the headings above it, meets a question."""
+def met_by_statements(index: Index, question: Asked, row: int) -> Scores:
+    """How well each statement of a passage, with the headings above it, meets each token of a question, shape (statements, tokens)."""
     held = index.statements(row)
     tokens, spans = index.tokens(row)
     if not len(tokens) or not len(question.tokens):
-        return np.zeros(len(held))
+        return np.zeros((len(held), len(question.tokens)))
     cosines = question.tokens @ tokens.T
     start = index.passages[row].start
     above: NDArray[np.bool_] = spans[:, 0] < 0
-    scores = []
+    met = []
     for statement in held:
         mine = above | ((spans[:, 0] >= statement.start - start) & (spans[:, 1] <= statement.end - start))
-        scores.append(question.score(np.asarray(cosines[:, mine].max(axis=1, initial=0.0), dtype=np.float64)))
-    return np.array(scores)
+        met.append(cosines[:, mine].max(axis=1, initial=0.0))
+    return np.array(met, dtype=np.float64).reshape(len(held), len(question.tokens))

@@ -13,7 +13,7 @@ import numpy as np
 from assistant.embedding import Encoder, Vectors
 from assistant.index import Index, Scores
 from assistant.intents import aspect
-from assistant.interaction import Asked, asked, met_by, passage_interaction, statement_interactions
+from assistant.interaction import Asked, asked, met_by, met_by_statements, passage_interaction
 from assistant.nouns import Hit, Passage
 
 POOL = 50
@@ -41,9 +41,14 @@ class Found:
     cosines: tuple[float, ...]
     statement_cosines: tuple[Scores, ...]
     aspect_cosines: tuple[Scores, ...]  # of what the question is about to what each statement is about
-    interactions: tuple[Scores, ...]  # of the question's tokens with each statement's
+    met_by_statements: tuple[Scores, ...]  # how well each statement meets each token of the question
     met: tuple[Scores, ...]  # how well the passage meets each token of the question
     lexical: tuple[float, ...]
+
+    @property
+    def interactions(self) -> tuple[Scores, ...]:
+        """The late interaction of the question with each statement, hit by hit."""
+        return tuple(np.array([self.asked.score(met) for met in passage]) for passage in self.met_by_statements)
 
     @property
     def passages(self) -> tuple[Passage, ...]:
@@ -85,7 +90,7 @@ def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
         cosines=tuple(cosine[row] for row in order),
         statement_cosines=tuple(index.statement_cosines(vector, row) for row in order),
         aspect_cosines=tuple(index.aspect_cosines(about_vector, row) for row in order),
-        interactions=tuple(statement_interactions(index, question, row) for row in order),
+        met_by_statements=tuple(met_by_statements(index, question, row) for row in order),
         met=tuple(met_by(index, question, row) for row in order),
         lexical=tuple(float(lexical[row]) for row in order),
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from assistant.comparison import NOTHING, Comparison
 from assistant.embedding import Vectors
-from assistant.index import Index
+from assistant.index import Index, Scores
 from assistant.intents import OPEN_CHOICE, implies_sides, is_choice, is_comparison, is_yes_no
 from assistant.nouns import Passage, Statement
 from assistant.retrieval import Found
@@ -20,7 +20,9 @@ MOST = 4
 # The most for each of two questions in one.
 SHARED = 2
 # How much of the best statement's score another needs to be quoted as well.
-ENOUGH = 0.9
+ENOUGH = 0.92
+# What a statement gains by meeting all of the question's words that those chosen before it do not meet.
+COVER = 2.0
 # How much of the better side's score the other side's cell of a comparison needs; below, its cell stays empty.
 CELL = 0.4
 # Two statements nearer than this (cosine) say the same thing.
@@ -76,6 +78,7 @@ class _Candidate:
     score: float
     vector: Vectors
     side: int | None  # the side it speaks of
+    met: Scores  # how well it meets each word of the question
 
 
 def quoting_writer(index: Index, founds: Sequence[Found]) -> Iterator[Quote]:
@@ -103,7 +106,7 @@ def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
     elif both and alone and is_comparison(found.query, comparison):
         yield from _compared(comparison, ranked)
         return
-    for candidate in _best(ranked, MOST if alone else SHARED):
+    for candidate in _best(ranked, found.asked.weights, MOST if alone else SHARED):
         yield _quote(comparison, candidate)
 
 
@@ -169,17 +172,28 @@ def _decided(ranked: Sequence[_Candidate], chosen: int | None) -> list[_Candidat
     return [*ours, *(one for one in ranked if one not in ours)]
 
 
-def _best(ranked: Sequence[_Candidate], most: int) -> list[_Candidate]:
+def _best(ranked: Sequence[_Candidate], weights: Scores, most: int) -> list[_Candidate]:
+    """The first candidate, then whichever adds most: by its score, and by the words of the question that it meets better
+    than what is chosen already (a greedy cover, as in Nemhauser, Wolsey and Fisher 1978).
+    """
+    left = list(ranked)
     chosen: list[_Candidate] = []
-    said = 0
-    for candidate in ranked:
-        length = _length(candidate)
-        weak = candidate.score < ENOUGH * ranked[0].score
-        if len(chosen) == most or (chosen and (weak or said + length > WORDS)):
+    met = np.zeros(len(weights))
+    total = float(weights.sum()) or 1.0
+    while left and len(chosen) < most:
+
+        def worth(one: _Candidate, met: Scores = met) -> float:
+            gained = float((np.maximum(one.met, met) - met) @ weights) / total
+            return one.score + COVER * gained
+
+        candidate = max(left, key=worth) if chosen else left[0]
+        length = sum(map(_length, (*chosen, candidate)))
+        if chosen and (worth(candidate) < ENOUGH * ranked[0].score or length > WORDS):
             break
+        left.remove(candidate)
         if not any(_same(candidate, other) for other in chosen):
             chosen.append(candidate)
-            said += length
+            met = np.maximum(met, candidate.met)
     return chosen
 
 
@@ -190,8 +204,8 @@ def _overlap(first: Quote, second: Quote) -> bool:
 def _candidates(index: Index, found: Found, choice: bool) -> list[_Candidate]:
     """Every statement of the hits, by falling score; equal scores go by place."""
     candidates = []
-    columns = zip(found.hits, found.statement_cosines, found.aspect_cosines, found.interactions, strict=True)
-    for hit, cosines, aspects, interactions in columns:
+    columns = zip(found.hits, found.statement_cosines, found.aspect_cosines, found.met_by_statements, strict=True)
+    for hit, cosines, aspects, met in columns:
         row = index.row(hit.passage)
         held = index.statements(row)
         vectors = index.vectors_of_statements(row)
@@ -201,12 +215,12 @@ def _candidates(index: Index, found: Found, choice: bool) -> list[_Candidate]:
             # A situation that asks for a choice names the sides only to choose between them.
             share = 0.0 if choice else COSINE
             score = share * float(cosines[number]) + (COSINE + ASPECT - share) * float(aspects[number])
-            score += INTERACTION * float(interactions[number]) + PASSAGE * hit.score
+            score += INTERACTION * found.asked.score(met[number]) + PASSAGE * hit.score
             if choice and _ADVICE.search(f"{statement.text} {' '.join(hit.passage.section)}"):
                 score += ADVICE
             side = _side_of(index.comparison, hit.passage, statement)
             before = held[number - 1] if number else None
-            candidates.append(_Candidate(hit.passage, statement, before, score, vectors[number], side))
+            candidates.append(_Candidate(hit.passage, statement, before, score, vectors[number], side, met[number]))
     return sorted(candidates, key=lambda one: (-one.score, one.passage.document_id, one.statement.start))
 
 

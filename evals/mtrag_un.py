@@ -23,7 +23,7 @@ from assistant.nouns import Hit, Turn
 from assistant.query import check_question
 from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings, load_settings
-from evals.gold import FOUNDING_GOLD, load_gold
+from evals.gold import GOLD, load_gold
 from evals.metrics import rate
 from evals.statistics import auroc, auroc_interval, risk_at_coverage
 
@@ -163,7 +163,7 @@ def best_cosine(founds: Iterable[Found]) -> float:
 
 def cosine_thresholds(assistant: Assistant) -> dict[str, float]:
     """The cosines of the best statement that part our own dev questions best, by what counts as best."""
-    questions = [question for question in load_gold(FOUNDING_GOLD) if question.split == "dev"]
+    questions = [question for question in load_gold(GOLD) if question.split == "dev"]
     with assistant.live.borrow() as index:
         cosines = [judge(assistant, index, question.question, question.turns).cosine for question in questions]
     answerable = [question.answerable for question in questions]

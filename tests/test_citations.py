@@ -44,7 +44,7 @@ def check(cited) -> None:
 def test_every_sentence_of_an_answer_carries_its_citation(founding, encoder, founding_text):
     for question in ("Why do containers start faster?", "Compare the isolation of containers and VMs", "kernel"):
         cited = cite_quotes(quoting_writer(founding, [retrieve(founding, encoder, question, 5)]), founding.comparison)
-        assert len(cited.sentences) >= 2
+        assert len(cited.sentences) >= 1
         check(cited)
         assert {sentence.support for sentence in cited.sentences} == {"supported"}
         lines = founding_text.split("\n")

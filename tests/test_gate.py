@@ -97,8 +97,8 @@ def test_the_weights_are_data_and_name_every_signal():
 
 def test_more_similarity_raises_the_confidence_and_strangers_lower_it():
     weights = load_weights()
-    middle = Signals(0.5, 0.5, 0.0, 0.0, 0.0)
-    for similarity in ("nearness", "lexical"):
+    middle = Signals(0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0)
+    for similarity in ("nearness", "lexical", "interaction"):
         assert weights.confidence(replace(middle, **{similarity: 0.9})) > weights.confidence(middle)
-    for fault in ("strangers", "wrong_kind"):
+    for fault in ("unmet", "strangers", "wrong_kind"):
         assert weights.confidence(replace(middle, **{fault: 1.0})) < weights.confidence(middle)

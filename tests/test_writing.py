@@ -10,7 +10,7 @@ from assistant.index import open_index
 from assistant.nouns import Passage
 from assistant.retrieval import retrieve
 from assistant.sentences import opening_header, opens_with_reference
-from assistant.writing import LEAST, MOST, ROWS, SHARED, names_subject, points_elsewhere, quoting_writer
+from assistant.writing import MOST, ROWS, SHARED, names_subject, points_elsewhere, quoting_writer
 
 QUESTIONS = (
     "Which should I use to run untrusted code?",
@@ -47,17 +47,16 @@ def quotes(index, encoder, question, count=5):
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_two_or_three_verbatim_quotes_of_the_hits(question, founding, encoder, founding_text):
+def test_a_few_verbatim_quotes_of_the_hits(question, founding, encoder, founding_text):
     told = quotes(founding, encoder, question)
     sentences = [quote for quote in told if quote.cell is None]
     cells = [quote.cell for quote in told if quote.cell is not None]
-    assert MOST == 3
     if cells:
         assert len(sentences) <= 1
         assert all(cells.count(side) <= ROWS for side in (0, 1))
         assert set(cells) <= {0, 1}
     else:
-        assert 2 <= LEAST <= len(sentences) <= MOST
+        assert 1 <= len(sentences) <= MOST
     hits = {hit.passage for hit in retrieve(founding, encoder, question, 5).hits}
     for quote in told:
         assert quote.passage in hits
@@ -283,6 +282,10 @@ def test_a_pointer_is_never_quoted(opened, encoder):
 
 def test_a_row_of_sentences_needs_no_header(opened, encoder):
     text = "| Mount | What it is | Where |\n|---|---|---|\n| Volume | A volume is managed by the engine. | A volume lies on the host. |\n| tmpfs | memory | no disk |\n"
-    told = {quote.text: quote.lead for quote in quotes(opened({"a.md": text}), encoder, "What are the kinds of mount?")}
-    leads = {quote.split(" ")[0].strip("| "): lead for quote, lead in told.items()}
-    assert leads["Volume"] == "" and leads["tmpfs"] == "Mount | What it is | Where"
+    index = opened({"a.md": text})
+    for asked, word, lead in (
+        ("What manages a volume?", "Volume", ""),
+        ("What is tmpfs?", "tmpfs", "Mount | What it is | Where"),
+    ):
+        quote = next(one for one in quotes(index, encoder, asked) if word in one.text)
+        assert quote.lead == lead
