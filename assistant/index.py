@@ -80,6 +80,11 @@ class Index:
     def weights(self) -> str:
         return str(self.manifest["weights"])
 
+    @property
+    def removed(self) -> bool:
+        """Whether the snapshot's files are gone from their folder, as when it was damaged and built again under its name."""
+        return os.fstat(self._lease.fileno()).st_nlink == 0
+
     def distrusted(self, row: int) -> bool:
         """Whether a passage is of a document that speaks to the machine, in a corpus that has others."""
         return (
@@ -273,7 +278,7 @@ class LiveIndex:
             former = self._open
             if former is None:
                 self._open = self._checked()
-            elif current(self._home) not in (former.id, None):
+            elif current(self._home) not in (former.id, None) or former.removed:
                 try:
                     self._open = self._checked()
                 except IndexUnusable:
