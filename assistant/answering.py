@@ -20,9 +20,10 @@ from assistant.index import Index, LiveIndex, current
 from assistant.intents import parts
 from assistant.nouns import Answer, Hit, Turn
 from assistant.publishing import build_lock
-from assistant.query import check_question, leans, spell, standalone, without_orders
+from assistant.query import check_question, leans, standalone, without_orders
 from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings
+from assistant.spelling import spell
 from assistant.writing import quoting_writer
 
 MODELS = ("quotes",)

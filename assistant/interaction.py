@@ -51,8 +51,7 @@ def asked(index: Index, query: str, encoded: Encoded) -> Asked:
 
 def passage_interaction(index: Index, question: Asked, row: int) -> float:
     """How well a passage with its headings meets a question."""
-    tokens, _ = index.tokens(row)
-    return question.score(question.met(tokens)) if len(tokens) else 0.0
+    return question.score(met_by(index, question, row))
 
 
 def met_by(index: Index, question: Asked, row: int) -> Scores:
