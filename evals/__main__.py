@@ -215,6 +215,7 @@ def calibrate(
     corpus: CorpusOption = None,
     index: IndexOption = None,
     write: Annotated[bool, typer.Option("--write", help="Write assistant/gate.json.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit the gate that answers or refuses on the dev half, and say how well it separates.
 
@@ -243,7 +244,14 @@ def calibrate(
         name: calibration.confusion(fitted, answerable)
         for fitted, (name, (_, answerable)) in zip(fits, measured.items(), strict=True)
     }
-    print(data + canonical(shown), end="")
+    if as_json:
+        print(canonical({"gate": json.loads(data), "sets": shown}), end="")
+    else:
+        print(data, end="")
+        for name, told_of in shown.items():
+            rates = (told_of[side] for side in ("refused_answerable", "answered_unanswerable"))
+            refused, answered = (f"{one['count']} of {one['of']}" for one in rates)
+            print(f"{name}, leave-one-out: refused answerable {refused}, answered unanswerable {answered}")
     if write:
         WEIGHTS.write_text(data, "utf-8")
 
