@@ -10,21 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
-from assistant.answering import Assistant, open_assistant
 from assistant.chunking import split as split_into_passages
-from assistant.cli import complain, progress_bar
+from assistant.cli import complain
 from assistant.cli import run as command_line
 from assistant.corpus import load_corpus
 from assistant.embedding import open_encoder
 from assistant.errors import UsageError
 from assistant.gate import WEIGHTS
-from assistant.settings import CHECKOUT, Settings, load_settings
-from assistant.support import WEIGHTS as SUPPORT_WEIGHTS
-from assistant.support import load_weights as load_support
-from evals import bench as benches
+from assistant.settings import CHECKOUT, load_settings
+from evals import benchmarks as benchmarks  # its commands are the program's too
 from evals import calibrate as calibration
-from evals import chunking_evaluation, comparing, mtrag_un, references, support
+from evals import comparing, references
 from evals import lint as notes
+from evals.app import CorpusOption, FoundingOption, GoldOption, IndexOption, JsonOption, OutOption, app, opened
 from evals.asking import Plan, ask_all, asker, read_answers
 from evals.corpora import POISONED, on_founding, on_poisoned
 from evals.gold import FOUNDING_GOLD, GOLD, POISON, Question, gold_digest, load_gold, locate
@@ -44,17 +42,6 @@ from evals.reports import (
 
 BASELINE = Path(__file__).parent / "baseline.json"
 FOUNDING_BASELINE = Path(__file__).parent / "baseline_founding.json"
-
-app = typer.Typer(name="python -m evals", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-CorpusOption = Annotated[Path | None, typer.Option("--corpus", metavar="DIR", help="The folder of documents.")]
-OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the reports go.")]
-IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Where snapshots are kept.")]
-FoundingOption = Annotated[
-    bool, typer.Option("--founding", help="The founding document alone, with its own gold questions and baseline.")
-]
-GoldOption = Annotated[Path, typer.Option("--gold", metavar="DIR", help="The folder of gold questions.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 
 
 @app.command()
@@ -254,84 +241,6 @@ def calibrate(
             print(f"{name}, leave-one-out: refused answerable {refused}, answered unanswerable {answered}")
     if write:
         WEIGHTS.write_text(data, "utf-8")
-
-
-@app.command()
-def chunking(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder of chunking_evaluation.")],
-    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="Where its index is kept.")],
-) -> None:
-    """Chroma's chunking evaluation, top 5, by its own protocol."""
-    items = chunking_evaluation.load(data)
-    result = chunking_evaluation.evaluate(opened(load_settings(corpus=data / "corpora", index=index)), items)
-    print(f"{'':20}{'recall':>8}{'prec.':>8}{'IoU':>8}{'chars':>8}")
-    for group, values in result.items():
-        print(
-            f"{group:20}" + "".join(f"{values[metric]:8.1f}" for metric in ("recall", "precision", "iou", "characters"))
-        )
-
-
-@app.command(name="mtrag_un")
-def judge_refusal(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder of mtrag_un.")],
-    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="Where its documents and index are kept.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Answering and refusing on MTRAG-UN, a corpus the gate was not fitted on, beside simpler rules."""
-    result = mtrag_un.measure(data, index, None, progress_bar, complain)
-    print(canonical(result) if as_json else mtrag_un.table(result))
-
-
-@app.command(name="support")
-def judge_support(
-    write: Annotated[
-        bool, typer.Option("--write", help="Fit on the dev half and write assistant/support.json.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """The support check on hand-written contradictions and paraphrases, and on pairs made by rule."""
-    settings = load_settings()
-    corpus = load_corpus(settings.corpus)
-    encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
-    dev = support.load_entries(support.DEV)
-    fitted = support.fit(dev, encoder, corpus.comparison)
-    if write:
-        SUPPORT_WEIGHTS.write_text(support.support_data(fitted), "utf-8")
-        load_support.cache_clear()
-    crossed = support.cross_validated(fitted, dev)
-    held_out = support.measure(support.load_entries(support.TEST), encoder, corpus.comparison)
-    made = support.measure(support.rule_made(corpus.documents, corpus.comparison), encoder, corpus.comparison)
-    result = {"dev, cross-validated": crossed, "test": held_out, "made by rule": made}
-    print(canonical(result) if as_json else support.report(held_out, made, crossed))
-
-
-@app.command()
-def bench(rounds: Annotated[int, typer.Option("--rounds", min=1, max=50)] = 5, as_json: JsonOption = False) -> None:
-    """A cold question, paired with a plain sentence-transformers script; a warm one, with one run of the encoder."""
-    settings = load_settings()
-    assistant = opened(settings)
-    questions = [question.question for question in load_gold(GOLD) if question.split == "dev"]
-    warm = benches.warm(assistant, questions)
-    assistant.close()
-    result = benches.compare(settings, settings.corpus / "docker-vs-vms.md", rounds) | {"warm": warm}
-    if as_json:
-        print(json.dumps(result))
-        return
-    for name in ("assistant", "sentence_transformers"):
-        print(f"{name:24}{result[name]['seconds']:8.2f} s {result[name]['megabytes']:6.0f} MB")
-    print(
-        f"{'ratio':24}{result['ratio']['median']:8.3f}   ({result['ratio']['least']:.3f} to {result['ratio']['most']:.3f})"
-    )
-    print(
-        f"warm: retrieval with gate {warm['retrieve_ms']} ms, {warm['ratio']} x one run of the encoder"
-        f" ({warm['encoder_ms']} ms); the whole answer {warm['total_ms']} ms"
-    )
-    for name, value in result["stages_ms"].items():
-        print(f"  {name:52}{value:6d} ms")
-
-
-def opened(settings: Settings) -> Assistant:
-    return open_assistant(settings, True, progress_bar, complain)
 
 
 def all_of(gold: Path) -> list[Question]:
