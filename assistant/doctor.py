@@ -86,11 +86,14 @@ def _index(settings: Settings, corpus: Corpus | None, weights: str | None) -> Fi
     except AssistantError as error:
         return Finding("index", False, str(error))
     count = len(index.passages)
+    unquoted = [f"{name}:{line}" for name, line in index.addressed.items()]
     index.close()
     if corpus is None or weights is None:
         return Finding("index", True, f"{count} passages")
     fresh = is_current(corpus, settings.index, weights, settings.passage_characters)
     says = f"{count} passages in {settings.index}"
+    if unquoted:
+        says += f"; not quoted, as they speak to the assistant: {', '.join(unquoted)}"
     return Finding("index", True, says if fresh else f"{says}, older than the documents (the next question updates it)")
 
 
