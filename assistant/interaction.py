@@ -49,11 +49,6 @@ def asked(index: Index, query: str, encoded: Encoded) -> Asked:
     return Asked(encoded.tokens, weights)
 
 
-def passage_interaction(index: Index, question: Asked, row: int) -> float:
-    """How well a passage with its headings meets a question."""
-    return question.score(met_by(index, question, row))
-
-
 def met_by(index: Index, question: Asked, row: int) -> Scores:
     """How well each token of a question is met by a passage with its headings, shape (tokens,)."""
     tokens, _ = index.tokens(row)

@@ -13,7 +13,7 @@ import numpy as np
 from assistant.embedding import Encoder, Vectors
 from assistant.index import Index, Scores
 from assistant.intents import aspect
-from assistant.interaction import Asked, asked, met_by, met_by_statements, passage_interaction
+from assistant.interaction import Asked, asked, met_by, met_by_statements
 from assistant.nouns import Hit, Passage
 
 POOL = 50
@@ -75,8 +75,8 @@ def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
     # Word by word only among the best: it reads every token of a passage.
     at = np.searchsorted(rows, order)
     question = asked(index, query, encoded)
-    interactions = [passage_interaction(index, question, row) for row in order]
-    columns = [*(column[at] for column in columns), np.array(interactions, dtype=np.float64)]
+    met = {row: met_by(index, question, row) for row in order}
+    columns = [*(column[at] for column in columns), np.array([question.score(met[row]) for row in order])]
     fused = fuse(columns, [*weights, INTERACTION if len(question.tokens) else 0.0])
     score = dict(zip(order, fused.tolist(), strict=True))
     order = index.ranked(np.array(order, dtype=np.int64), fused)[:count]
@@ -91,7 +91,7 @@ def retrieve(index: Index, encoder: Encoder, query: str, count: int) -> Found:
         statement_cosines=tuple(index.statement_cosines(vector, row) for row in order),
         aspect_cosines=tuple(index.aspect_cosines(about_vector, row) for row in order),
         met_by_statements=tuple(met_by_statements(index, question, row) for row in order),
-        met=tuple(met_by(index, question, row) for row in order),
+        met=tuple(met[row] for row in order),
         lexical=tuple(float(lexical[row]) for row in order),
     )
 

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from assistant.embedding import Encoded
 from assistant.export import TOKEN_DIMENSION, rotation
 from assistant.index import TOKEN_SCALE
-from assistant.interaction import Asked, asked, met_by, met_by_statements, passage_interaction
+from assistant.interaction import Asked, asked, met_by, met_by_statements
 
 
 def question(index, encoder, text):
@@ -20,7 +20,7 @@ def test_a_passage_meets_its_own_words_nearly_whole(founding, encoder):
     for row in range(0, len(founding.passages), 5):
         passage = founding.passages[row]
         own = question(founding, encoder, passage.text[:300])
-        others = [passage_interaction(founding, own, other) for other in range(len(founding.passages))]
+        others = [own.score(met_by(founding, own, other)) for other in range(len(founding.passages))]
         assert int(np.argmax(others)) == row
         assert others[row] > 0.8
 
@@ -47,7 +47,7 @@ def test_a_passage_meets_each_word_at_least_as_well_as_any_of_its_statements(fou
 def test_a_model_without_tokens_scores_nothing(founding):
     none = Encoded(np.zeros(384, np.float32), np.zeros((0, 1), np.float32), np.zeros((0, 2), np.int32))
     asks = asked(founding, "Why?", none)
-    assert passage_interaction(founding, asks, 0) == 0 and len(met_by(founding, asks, 0)) == 0
+    assert asks.score(met_by(founding, asks, 0)) == 0 and len(met_by(founding, asks, 0)) == 0
     assert met_by_statements(founding, asks, 0).shape == (len(founding.statements(0)), 0)
 
 
