@@ -16,8 +16,9 @@ from assistant.corpus import Corpus, load_corpus
 from assistant.embedding import Encoder, open_encoder
 from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Decision, decide
-from assistant.index import Index, LiveIndex, current
+from assistant.index import Index, current
 from assistant.intents import parts
+from assistant.live import LiveIndex
 from assistant.nouns import Answer, Hit, Turn
 from assistant.publishing import build_lock
 from assistant.query import check_question, leans, standalone, without_orders

@@ -19,7 +19,8 @@ from conftest import child_environment, with_encoders
 from assistant.build import build, changes, is_current, snapshot_id
 from assistant.corpus import load_corpus
 from assistant.errors import IndexUnusable
-from assistant.index import LiveIndex, current, open_index
+from assistant.index import current, open_index
+from assistant.live import LiveIndex
 from assistant.publishing import build_lock
 from assistant.retrieval import retrieve
 

@@ -14,7 +14,7 @@ PACKAGE = Path(assistant.__file__).parent
 
 # Also the reading order.
 LAYERS = (
-    "nouns errors settings comparison corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment support index publishing build query intents interaction retrieval gate "
+    "nouns errors settings comparison corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment support index live publishing build query intents interaction retrieval gate "
     "writing citations answering rendering doctor web api cli"
 ).split()
 
