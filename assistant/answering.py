@@ -1,33 +1,39 @@
-"""The whole flow on one screen: question -> standalone query -> hits -> gate -> quotes -> citations -> Answer."""
+"""The whole flow on one screen: question -> standalone query -> hits -> gate -> a model's draft or quotes -> Answer."""
 
 import hashlib
 import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assistant import build as building
 from assistant.build import Progress, Report
-from assistant.citations import cite_quotes
+from assistant.chain import Chain, Models, Words, completed
+from assistant.citations import Claim, cite
 from assistant.comparison import Comparison
 from assistant.corpus import Corpus, load_corpus
 from assistant.embedding import Encoder, open_encoder
-from assistant.errors import IndexUnusable, UsageError
+from assistant.errors import IndexUnusable
 from assistant.gate import Decision, decide
+from assistant.generation import ChatModel, Stopped
 from assistant.index import Index, current
 from assistant.intents import parts
 from assistant.live import LiveIndex
+from assistant.llm_writing import Draft
+from assistant.models import QUOTES
+from assistant.models import chain as chain_of
 from assistant.nouns import Answer, Hit, Turn
+from assistant.prompts import Prompts
 from assistant.publishing import build_lock
 from assistant.query import check_question, leans, standalone, without_orders
 from assistant.retrieval import Found, retrieve
 from assistant.settings import Settings
 from assistant.spelling import spell
-from assistant.writing import quoting_writer
+from assistant.writing import Quote, quoting_writer
 
-MODELS = ("quotes",)
 REBUILDING = "The index is being rebuilt; this answer comes from the one before."
 
 
@@ -48,21 +54,26 @@ class Assistant:
     live: LiveIndex
     outdated: str | None = None  # a snapshot that another process is replacing
     refuses: bool = True  # False only in the evals, to show what the gate is worth
+    models: Models = field(default_factory=Models)
 
     def ask(self, question: str, history: Sequence[Turn] = ()) -> Answer:
         """The finished answer: the last one that `stream` yields."""
         return deque(self.stream(question, history), maxlen=1).pop()
 
-    def stream(self, question: str, history: Sequence[Turn] = ()) -> Iterator[Answer]:
-        """Yields the answer as it grows: first its passages, then the text.
+    def stream(
+        self, question: str, history: Sequence[Turn] = (), stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Answer]:
+        """Yields the answer as it grows: first its passages, then the text, a model's sentence by sentence.
 
-        Raises UsageError for a question that is empty or too long, before anything is searched.
+        Ends early, and any request to a model with it, soon after `stopped` says so. Raises UsageError for a question that
+        is empty or too long, before anything is searched.
         """
         question = check_question(question)
-        with self.live.borrow() as index:
+        with self.live.borrow() as index, suppress(Stopped):
             clock = Clock()
+            chain = Chain(self.models, stopped)
             recent = history[-self.settings.history_turns :] if self.settings.history_turns else ()
-            query = self.standalone(index, question, recent)
+            query = self.standalone(index, question, recent, chain)
             considered = self.consider(index, query)
             # Of two questions in one, those that the documents answer are answered; the others are named.
             answered = [one for one in considered if one.decision.answer]
@@ -84,21 +95,42 @@ class Assistant:
             )
             if answered:
                 yield answer
-                quotes = list(quoting_writer(index, founds))
+                clock.skip()
+                draft = Draft()
+                for draft in self.drafts(index, founds, answer, chain, clock):
+                    yield with_text(answer, draft.claims, index.comparison)
+                    clock.skip()
+                by_model = bool(chain.answered_by)
+                spoken = completed(index, founds, draft) if by_model else list(quoting_writer(index, founds))
                 clock.mark("write")
-                cited = cite_quotes(quotes, index.comparison)
-                answer = replace(answer, text=cited.text, sentences=cited.sentences, citations=cited.citations)
+                answer = with_text(answer, spoken, index.comparison)
                 clock.mark("verify")
+                told = [f"{failure} {_instead(chain)}" for failure in chain.failures]
+                answer = replace(
+                    answer,
+                    answered_by=chain.answered_by or QUOTES,
+                    notices=(*answer.notices, *told, *chain.notices, *_quoted(spoken, by_model)),
+                )
             if not answer.sentences:
                 answer = replace(answer, text=refusal(surest(considered).decision), refused=True)
             yield replace(answer, id=_answer_id(answer, history), timings_ms=clock.total())
 
-    def standalone(self, index: Index, question: str, history: Sequence[Turn]) -> str:
+    def drafts(
+        self, index: Index, founds: Sequence[Found], answer: Answer, chain: Chain, clock: "Clock"
+    ) -> Iterator[Draft]:
+        """What the models say as it grows; nothing where there are none."""
+        if self.models.prompts is not None:
+            passages = [hit.passage for hit in answer.hits]
+            yield from chain.write(index, self.encoder, founds, answer.search_query, passages, clock.waiting)
+
+    def standalone(self, index: Index, question: str, history: Sequence[Turn], chain: Chain | None = None) -> str:
         """What is searched for a question: made whole by its history, misspelt words put right."""
         nothing = self.encoder.window.count("")
+        asked = without_orders(question)
+        chain = chain or Chain(Models())
         # A word that the model's own vocabulary holds in one piece is no typing error.
         return spell(
-            standalone(without_orders(question), history, index.comparison),
+            chain.standalone(asked, history, index.comparison, self.encoder),
             index.vocabulary,
             lambda word: self.encoder.window.count(word) - nothing == 1,
         )
@@ -156,11 +188,33 @@ def refusal(decision: Decision) -> str:
     return f"The documents do not answer this: the nearest passages say nothing about {listed}."
 
 
-def check_model(name: str) -> str:
-    """The name of a writer that exists. Raises UsageError otherwise, before any question is asked."""
-    if name not in MODELS:
-        raise UsageError(f"There is no model {name!r}. Known: {', '.join(MODELS)} (the default; it needs no model).")
-    return name
+def with_text(answer: Answer, spoken: Sequence[Claim | Quote], comparison: Comparison) -> Answer:
+    cited = cite(spoken, comparison)
+    return replace(answer, text=cited.text, sentences=cited.sentences, citations=cited.citations)
+
+
+def _instead(chain: Chain) -> str:
+    return f"{chain.answered_by} answered instead." if chain.answered_by else "The documents are quoted instead."
+
+
+def _quoted(spoken: Sequence[Claim | Quote], by_model: bool) -> list[str]:
+    """What a reader should know where some sentences of a model's answer are quotes."""
+    count = sum(isinstance(one, Quote) for one in spoken)
+    if not by_model or not count:
+        return []
+    return [
+        "1 sentence is quoted: the model left it out."
+        if count == 1
+        else f"{count} sentences are quoted: the model left them out."
+    ]
+
+
+def open_models(settings: Settings) -> Models:
+    """The configured models, opened. Raises UsageError where one cannot be called, before any question is asked."""
+    profiles = chain_of(settings)
+    if not profiles:
+        return Models()
+    return Models(tuple(ChatModel(one, settings.model_threads) for one in profiles), Prompts(settings.prompts))
 
 
 def open_assistant(
@@ -173,7 +227,7 @@ def open_assistant(
 
     `complain` is given one line for each document that cannot be read.
     """
-    check_model(settings.model)
+    models = open_models(settings)
     outdated = None
     if update:
         corpus = load_corpus(settings.corpus)
@@ -189,7 +243,7 @@ def open_assistant(
     live = LiveIndex(settings.index, encoder.weights)
     with live.borrow():
         pass  # opened now, so that a damaged snapshot is found before any question
-    return Assistant(settings, encoder, live, outdated)
+    return Assistant(settings, encoder, live, outdated, models=models)
 
 
 def update_index(
@@ -223,6 +277,20 @@ class Clock:
         now = time.perf_counter()
         self._stages[stage] += (now - self._last) * 1000
         self._last = now
+
+    def skip(self) -> None:
+        """Leaves out the time since the last mark: whoever reads the stream took it."""
+        self._last = time.perf_counter()
+
+    def waiting(self, words: Words) -> Words:
+        """A model's words; the time until each comes is its writing, what happens between is checking."""
+        while True:
+            self.mark("verify")
+            piece = next(words, None)
+            self.mark("write")
+            if piece is None:
+                return
+            yield piece
 
     def total(self) -> dict[str, float]:
         whole = (time.perf_counter() - self._start) * 1000

@@ -1,5 +1,6 @@
 """FastAPI: the REST endpoint, health, and the chat, in one process."""
 
+import asyncio
 import os
 import re
 import socket
@@ -7,7 +8,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -18,10 +20,12 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from assistant.answering import Assistant, check_model, open_assistant
+from assistant.answering import Assistant, open_assistant, open_models
 from assistant.build import Progress
+from assistant.chain import Models
 from assistant.corpus import comparison_of, load_corpus
 from assistant.errors import AssistantError, Busy, UsageError
+from assistant.generation import Failed
 from assistant.nouns import Answer, Turn
 from assistant.query import check_question, read_history
 from assistant.rendering import answer_json
@@ -77,10 +81,15 @@ class Service:
     def open(self, progress: Callable[[], Progress] | None, complain: Callable[[str], None]) -> None:
         """Brings the index up to date and answers one question, so that the first user does not wait."""
         assistant = open_assistant(self.settings, True, progress, complain)
-        assistant.ask("What is this about?")
+        # By the quotes: no model elsewhere is spoken to before somebody asks.
+        replace(assistant, models=Models()).ask("What is this about?")
+        with suppress(Failed):  # the first question says why
+            assistant.models.warm()
         self._assistant = assistant
 
-    def stream(self, question: str, history: list[Turn]) -> Iterator[Answer]:
+    def stream(
+        self, question: str, history: list[Turn], stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Answer]:
         """Raises Busy while the assistant opens, and when as many questions as allowed are being answered."""
         check_question(question)
         assistant = self._assistant
@@ -89,12 +98,13 @@ class Service:
         if not self._places.acquire(blocking=False):
             raise Busy("Too many questions at the moment; ask again in a few seconds.")
         try:
-            yield from assistant.stream(question, history)
+            yield from assistant.stream(question, history, stopped)
         finally:
             self._places.release()
 
-    def ask(self, question: str, history: list[Turn]) -> Answer:
-        return deque(self.stream(question, history), maxlen=1).pop()
+    def ask(self, question: str, history: list[Turn], stopped: Callable[[], bool]) -> Answer:
+        """The finished answer, or as far as it came until it was stopped."""
+        return deque(self.stream(question, history, stopped), maxlen=1).pop()
 
     def close(self) -> None:
         if self._assistant is not None:
@@ -134,13 +144,31 @@ def create_app(service: Service) -> FastAPI:
         return JSONResponse({"status": "ready" if service.ready else "preparing"}, 200 if service.ready else 503)
 
     @app.post("/api/v1/ask")
-    async def ask(body: AskBody) -> dict[str, Any]:
+    async def ask(body: AskBody, request: Request) -> dict[str, Any]:
         history = read_history(body.history)
-        return answer_json(await run_in_threadpool(service.ask, body.question, history))
+        with stopping(request) as stopped:
+            return answer_json(await run_in_threadpool(service.ask, body.question, history, stopped))
 
     mounted = mount(app, service.stream, "/chat", comparison_of(service.settings.corpus))
     mounted.add_middleware(Guard, hosts=service.settings.allowed_hosts.split(","))
     return mounted  # type: ignore[no-any-return]
+
+
+@contextmanager
+def stopping(request: Request) -> Iterator[Callable[[], bool]]:
+    """Says whether the client has gone, for as long as the block runs."""
+    gone = threading.Event()
+
+    async def watch() -> None:
+        while not gone.is_set():
+            if (await request.receive())["type"] == "http.disconnect":
+                gone.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield gone.is_set
+    finally:
+        watching.cancel()
 
 
 def error_json(error: AssistantError) -> dict[str, Any]:
@@ -202,7 +230,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: 
 
 def run(settings: Settings, progress: Callable[[], Progress], complain: Callable[[str], None]) -> int:
     """Serves until SIGTERM or Ctrl-C; the exit code. The port opens at once, the index is prepared behind it."""
-    check_model(settings.model)
+    open_models(settings)
     load_corpus(settings.corpus)
     listener = _listen(settings)
     service = Service(settings)

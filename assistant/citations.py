@@ -19,6 +19,19 @@ _WRAP = re.compile(r"[ \t]*(?:\r\n|\n|\r)[ \t]*(?:>[ \t]?)*[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence that is no quote, checked: Markdown without markers, the quotes it rests on, and how well.
+
+    `cell` is the side whose cell of a comparison it fills; None where it stands as a sentence.
+    """
+
+    text: str
+    quotes: tuple[Quote, ...]
+    support: Support
+    cell: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cited:
     """A text whose every `[n]` is a citation, its sentences, and the citations by number."""
 
@@ -27,30 +40,40 @@ class Cited:
     citations: tuple[Citation, ...]
 
 
-def cite_quotes(quotes: Iterable[Quote], comparison: Comparison = NOTHING) -> Cited:
-    """One sentence a quote, each followed by its number; a span that is quoted twice keeps one number.
+def cite(spoken: Iterable[Quote | Claim], comparison: Comparison = NOTHING) -> Cited:
+    """One sentence a quote or claim, each followed by its numbers; a span that is cited twice keeps one number.
 
-    Quotes that fill cells come last, as a table with one column a side; a side without a quote says so.
+    What fills cells comes last, as a table with one column a side; a side without a sentence says so.
     """
-    quotes = list(quotes)
+    spoken = list(spoken)
     text = ""
     sentences: list[Sentence] = []
     citations: dict[tuple[str, int, int], Citation] = {}
 
-    def say(quote: Quote, shown: Callable[[str], str] = str) -> None:
-        nonlocal text
+    def numbered(quote: Quote) -> Citation:
         key = (quote.passage.id, quote.start, quote.end)
-        citation = citations.setdefault(key, quote_citation(len(citations) + 1, quote))
-        lead = f"{displayed(quote.lead)}: " if quote.lead else ""
-        said = shown(f"{lead}{displayed(quote.text)} [{citation.number}]")
-        sentences.append(Sentence(said, len(text), len(text) + len(said), (citation.number,), support(said, citation)))
+        return citations.setdefault(key, quote_citation(len(citations) + 1, quote))
+
+    def say(one: Quote | Claim, shown: Callable[[str], str] = str) -> None:
+        nonlocal text
+        if isinstance(one, Claim):
+            numbers = tuple(dict.fromkeys(numbered(quote).number for quote in one.quotes))
+            said = shown(f"{one.text} {' '.join(f'[{number}]' for number in numbers)}")
+            state = one.support
+        else:
+            citation = numbered(one)
+            numbers = (citation.number,)
+            lead = f"{displayed(one.lead)}: " if one.lead else ""
+            said = shown(f"{lead}{displayed(one.text)} [{citation.number}]")
+            state = support(said, citation)
+        sentences.append(Sentence(said, len(text), len(text) + len(said), numbers, state))
         text += said
 
-    for quote in quotes:
-        if quote.cell is None:
+    for one in spoken:
+        if one.cell is None:
             text += "\n\n" if text else ""
-            say(quote)
-    columns = [[quote for quote in quotes if quote.cell == side] for side in range(len(comparison.sides))]
+            say(one)
+    columns = [[one for one in spoken if one.cell == side] for side in range(len(comparison.sides))]
     rows = max(map(len, columns), default=0)
     if rows:
         text += "\n\n" if text else ""

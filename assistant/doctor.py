@@ -5,12 +5,12 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from assistant.answering import check_model
 from assistant.build import is_current
 from assistant.corpus import Corpus, load_corpus
 from assistant.embedding import find_model
 from assistant.errors import AssistantError
 from assistant.index import current, open_index
+from assistant.models import QUOTES, chain, leaves
 from assistant.settings import Settings
 
 PACKAGES = ("chromadb", "gradio", "langchain-core", "onnxruntime", "sentence-transformers", "torch")
@@ -98,8 +98,13 @@ def _index(settings: Settings, corpus: Corpus | None, weights: str | None) -> Fi
 
 
 def _writer(settings: Settings) -> Finding:
+    """Who would be asked, where that is, and whether any text leaves this machine; nobody is called."""
     try:
-        check_model(settings.model)
+        profiles = chain(settings)
     except AssistantError as error:
         return Finding("answers", False, str(error))
-    return Finding("answers", True, f"written by {settings.model!r}; no text leaves this machine")
+    names = [f"{one.label} at {one.host}" if one.host else one.label for one in profiles]
+    says = f"written by {', else '.join([*names, QUOTES])}"
+    if not (hosts := leaves(profiles)):
+        return Finding("answers", True, f"{says}; no text leaves this machine")
+    return Finding("answers", True, f"{says}; questions and passages leave this machine, to {', '.join(hosts)}")

@@ -81,7 +81,7 @@ _DENIED = re.compile(r"\b(?:not|never|no|cannot|\w+n't)\b[^.;,]{0,90}$")
 
 
 @dataclass(frozen=True, slots=True)
-class _Number:
+class Quantity:
     written: str
     raw: float  # as it stands there
     value: float  # in seconds, bytes …
@@ -91,7 +91,7 @@ class _Number:
 
 
 @lru_cache(maxsize=2048)
-def quantities_in(text: str) -> tuple[_Number, ...]:
+def quantities_in(text: str) -> tuple[Quantity, ...]:
     """The numbers of a text, units made one: 400 ms and 0.4 seconds are equal."""
     folded = fold(text).replace("per cent", "percent")
     folded = re.sub(
@@ -99,7 +99,7 @@ def quantities_in(text: str) -> tuple[_Number, ...]:
         r"\1 \2",
         folded,
     )
-    found: list[_Number] = []
+    found: list[Quantity] = []
     for match in _COUNT.finditer(folded):
         before = folded[: match.start()]
         if before and (before[-1].isalnum() or before[-1] == "_"):
@@ -112,13 +112,15 @@ def quantities_in(text: str) -> tuple[_Number, ...]:
         if bound and _DENIED.search(before) and not re.search(r"(?:no|not)[ _]\w+[ _]than\s*$", before):
             bound = 0  # what is denied with it, the verb or the bound, cannot be told
         lead = re.search(r"\b(to|by|from)\s(?:about |roughly |some |around |a |an |the )*$", before)
-        found.append(_Number(_written(match), _raw(match, value), value, kind, bound, lead[1] if lead else ""))
+        found.append(Quantity(_written(match), _raw(match, value), value, kind, bound, lead[1] if lead else ""))
     for match in _RATE.finditer(folded):
-        found.append(_Number(match[0], 1.0, UNITS[match[1]][1], "rate", 0, ""))
+        found.append(Quantity(match[0], 1.0, UNITS[match[1]][1], "rate", 0, ""))
     # "two hours and ten minutes" is one span of time more
     for first, second in pairwise(found.copy()):
         if first.kind == second.kind == "time" and first.value > second.value:
-            found.append(_Number(first.written, first.raw, first.value + second.value, "time", first.bound, first.lead))
+            found.append(
+                Quantity(first.written, first.raw, first.value + second.value, "time", first.bound, first.lead)
+            )
             break
     return tuple(found)
 
@@ -163,7 +165,7 @@ def _number(match: re.Match[str]) -> tuple[float, str] | None:
     return None if word == "one" else (value, "")
 
 
-def derived(number: _Number, numbers: Sequence[_Number]) -> bool:
+def derived(number: Quantity, numbers: Sequence[Quantity]) -> bool:
     """Whether two numbers of the evidence make this one: their sum, difference or quotient."""
     if number.kind == "version" or _year(number):
         return False
@@ -182,11 +184,11 @@ def derived(number: _Number, numbers: Sequence[_Number]) -> bool:
     )
 
 
-def _year(number: _Number) -> bool:
+def _year(number: Quantity) -> bool:
     return not number.kind and number.value.is_integer() and 1900 <= number.value <= 2100
 
 
-def same_quantity(one: _Number, other: _Number) -> bool:
+def same_quantity(one: Quantity, other: Quantity) -> bool:
     """Whether two quantities are equal, on the same scale."""
     if one.kind != other.kind:
         # "From 12 minutes to 3": the unit may be written once.

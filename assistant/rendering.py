@@ -25,6 +25,12 @@ _ESCAPED_MARK = re.compile(r"\\\[(?=\d+\])")
 _TABLE = re.compile(r"^(?P<head>\| .+ \|)\n\|(?: --- \|)+(?P<rows>(?:\n\| .+ \|)+)\Z", re.MULTILINE)
 _BAR = re.compile(r"(?<!\\)\|")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^=:>@])")
+# What a model has no business to write: it was given none.
+_ADDRESS = re.compile(
+    r"\b(?:https?|ftp|file|data|javascript|vbscript|mailto|tel):\S|//\w|\bwww\.|<[a-z/!?]|\b[\w.+-]+@[\w-]+\.\w",
+    re.IGNORECASE,
+)
+_MARKS = re.compile(r"([\\`*_\[\]<>~$])")
 _INLINE = MarkdownIt("commonmark", {"html": False}).disable(["image", "autolink"])
 
 
@@ -152,6 +158,18 @@ def escape_markdown(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", one_line(text).replace("&", "&amp;").replace("<", "&lt;"))
 
 
+def model_markdown(text: str) -> str:
+    """What a model wrote, as Markdown in which nothing is a link, an image, HTML or a mark of its own; empty where it holds an address."""
+    bare = inline(text, PLAIN)
+    if _ADDRESS.search(bare):
+        return ""
+    return inline(text, MODEL).strip()
+
+
+def _escape_marks(text: str) -> str:
+    return _MARKS.sub(r"\\\1", text)
+
+
 def _markdown_code(content: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
     fence = "`" * (longest + 1)
@@ -162,6 +180,7 @@ def _markdown_code(content: str) -> str:
 MARKDOWN = Style(escape_markdown, ("**", "**"), ("*", "*"), _markdown_code)
 # A bar inside code would end the cell of a table.
 CELL = replace(MARKDOWN, code=lambda content: _markdown_code(content).replace("|", "\\|"))
+MODEL = Style(_escape_marks, ("**", "**"), ("*", "*"), _markdown_code)
 PLAIN = Style(str, ("", ""), ("", ""), str)
 BOLD = Style(str, ("\x1b[1m", "\x1b[22m"), ("", ""), str)
 

@@ -19,6 +19,10 @@ def _default_corpus() -> Path:
     return CHECKOUT / "corpus" if IN_CHECKOUT else PACKAGE_DATA / "corpus"
 
 
+def _default_prompts() -> Path:
+    return CHECKOUT / "prompts" if IN_CHECKOUT else PACKAGE_DATA / "prompts"
+
+
 def _default_index() -> Path:
     if IN_CHECKOUT:
         return CHECKOUT / ".index"
@@ -39,6 +43,17 @@ class Settings(BaseSettings):
         description="The embedding model: the packaged default, a folder, or a sentence-transformers name.",
     )
     model: str = Field(default="quotes", min_length=1, description="Who writes the answer; `quotes` needs no model.")
+    model_url: str = Field(default="", description="Where an `openai:` model is served, if not at OpenAI.")
+    profiles: Path | None = Field(default=None, description="A YAML file of named models with their limits.")
+    fallback: str = Field(default="", description="Models to try when the first fails, separated by commas.")
+    model_window: int = Field(default=4096, ge=1024, description="Tokens that the model reads and writes at most.")
+    model_tokens: int = Field(default=320, ge=16, le=8192, description="The longest answer of a model, in tokens.")
+    model_seconds: float = Field(default=60, gt=0, le=3600, description="How long a model may take for its answer.")
+    model_first_seconds: float = Field(
+        default=30, gt=0, le=3600, description="How long it may take for its first word."
+    )
+    model_threads: int = Field(default=os.cpu_count() or 2, ge=1, le=256, description="Threads of a `llamacpp:` model.")
+    prompts: Path = Field(default_factory=_default_prompts, description="The folder of the prompts.")
     passages: int = Field(default=5, ge=1, le=50, description="How many passages an answer is written from.")
     passage_characters: int = Field(default=700, ge=100, le=8000, description="The longest passage, in characters.")
     threads: int = Field(default=1, ge=1, le=64, description="Threads of one embedding.")

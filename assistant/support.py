@@ -16,6 +16,7 @@ from pathlib import Path
 
 from assistant.alignment import Pair, Signals
 from assistant.comparison import NOTHING, Comparison
+from assistant.edits import change
 from assistant.embedding import Encoder
 from assistant.likeness import WordVectors
 from assistant.nouns import Support
@@ -77,9 +78,14 @@ def judge(
     whole = plain(quote)
     if plain(claim).strip(" .") in {part.strip(" .") for part in (whole, *_SENTENCE.split(whole))}:
         return Judgement("supported", 1.0)
-    signals, reasons = measure(claim, quote, headings, encoder, comparison)
     weights = load_weights()
+    edited = change(plain(claim), whole, comparison)
+    if edited is not None and edited[0] == "meaning":
+        return Judgement("unsupported", 0.0, (f"changed in a copy: {edited[1]}",))
+    signals, reasons = measure(claim, quote, headings, encoder, comparison)
     score = weights.score(signals)
+    if edited is not None and edited[0] == "wording":
+        score, reasons = min(score, weights.supported - 0.001), (*reasons, f"changed in a copy: {edited[1]}")
     state = weights.state(score)
     return Judgement(state, score, () if state == "supported" else reasons)
 

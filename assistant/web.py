@@ -1,7 +1,9 @@
 """The Gradio chat: the answer with its numbers, and beside it the sources with the quote marked."""
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from assistant.comparison import NOTHING, Comparison
@@ -27,7 +29,7 @@ CSS = """
 
 EMPTY = "<p class='query'>The passages behind an answer appear here, the quoted sentence marked.</p>"
 
-Stream = Callable[[str, list[Turn]], Iterator[Answer]]
+Stream = Callable[[str, list[Turn], Callable[[], bool]], Iterator[Answer]]
 
 
 def chat(stream: Stream, comparison: Comparison = NOTHING) -> Any:
@@ -40,12 +42,17 @@ def chat(stream: Stream, comparison: Comparison = NOTHING) -> Any:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
 
-    def respond(question: str, messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    async def respond(question: str, messages: list[dict[str, Any]]) -> AsyncIterator[tuple[str, str]]:
+        # Gradio closes an asynchronous function at once where it stops it; one in a thread only when it yields again.
+        stopped = threading.Event()
+        answers = stream(question, turns(messages), stopped.is_set)
         try:
-            for answer in stream(question, turns(messages)):
+            while (answer := await asyncio.to_thread(next, answers, None)) is not None:
                 yield message(answer), panel_html(answer, anchor)
         except AssistantError as error:
             yield escape_markdown(str(error)), EMPTY
+        finally:
+            stopped.set()
 
     # Markdown and not gradio.HTML, which evaluates its value as a template.
     sources = gradio.Markdown(EMPTY, render=False, elem_classes=["sources"], sanitize_html=True, latex_delimiters=[])

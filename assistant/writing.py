@@ -25,6 +25,9 @@ ENOUGH = 0.92
 COVER = 2.0
 # How much of the better side's score the other side's cell of a comparison needs; below, its cell stays empty.
 CELL = 0.4
+# Where a statement stands: document, start, end.
+Span = tuple[str, int, int]
+
 # Two statements nearer than this (cosine) say the same thing.
 SAME = 0.95
 # An answer that has this many words takes no further statement.
@@ -95,15 +98,40 @@ def quoting_writer(index: Index, founds: Sequence[Found]) -> Iterator[Quote]:
                 yield quote
 
 
+def compares(found: Found, comparison: Comparison) -> bool:
+    """Whether a question is answered by a table of both sides."""
+    both = all(comparison.named(found.query)) or implies_sides(found.query, comparison)
+    return both and is_comparison(found.query, comparison)
+
+
+def left_out(index: Index, founds: Sequence[Found], said: Sequence[Span]) -> Iterator[Quote]:
+    """What the quoting writer would still say after statements that are said already, given as document, start and end.
+
+    Nothing where one of these is as good as its best; else its own best, and what meets words that are not met yet.
+    """
+    for found in founds:
+        ranked = _candidates(index, found, is_choice(found.query, index.comparison))
+        told = [one for one in ranked if any(_within(one, span) for span in said)]
+        if not ranked or (told and told[0].score >= ENOUGH * ranked[0].score):
+            continue
+        for candidate in _best(ranked, found.asked.weights, MOST if len(founds) == 1 else SHARED, told):
+            if candidate not in told:
+                yield _quote(index.comparison, candidate)
+
+
+def _within(one: _Candidate, span: Span) -> bool:
+    document, start, end = span
+    return one.passage.document_id == document and one.statement.start < end and start < one.statement.end
+
+
 def _answer(index: Index, found: Found, alone: bool) -> Iterator[Quote]:
     comparison = index.comparison
     choice = is_choice(found.query, comparison)
-    both = all(comparison.named(found.query)) or implies_sides(found.query, comparison)
     ranked = _candidates(index, found, choice)
     if choice and comparison.sides and found.aspect != OPEN_CHOICE:
         # "When should I use this one?" has chosen; "Should I use this one?" has not.
         ranked = _decided(ranked, None if is_yes_no(found.query) else comparison.only(found.query))
-    elif both and alone and is_comparison(found.query, comparison):
+    elif alone and compares(found, comparison):
         yield from _compared(comparison, ranked)
         return
     for candidate in _best(ranked, found.asked.weights, MOST if alone else SHARED):
@@ -172,13 +200,15 @@ def _decided(ranked: Sequence[_Candidate], chosen: int | None) -> list[_Candidat
     return [*ours, *(one for one in ranked if one not in ours)]
 
 
-def _best(ranked: Sequence[_Candidate], weights: Scores, most: int) -> list[_Candidate]:
+def _best(
+    ranked: Sequence[_Candidate], weights: Scores, most: int, told: Sequence[_Candidate] = ()
+) -> list[_Candidate]:
     """The first candidate, then whichever adds most: by its score, and by the words of the question that it meets better
-    than what is chosen already (a greedy cover, as in Nemhauser, Wolsey and Fisher 1978).
+    than what is chosen or told already (a greedy cover, as in Nemhauser, Wolsey and Fisher 1978).
     """
-    left = list(ranked)
-    chosen: list[_Candidate] = []
-    met = np.zeros(len(weights))
+    left = [one for one in ranked if one not in told]
+    chosen: list[_Candidate] = list(told)
+    met = np.max([one.met for one in told], axis=0) if told else np.zeros(len(weights))
     total = float(weights.sum()) or 1.0
     while left and len(chosen) < most:
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.citations import cite_quotes, displayed, lines_of, support
+from assistant.citations import cite, displayed, lines_of, support
 from assistant.corpus import lines_with_ends
 from assistant.nouns import MARKER, Passage
 from assistant.retrieval import retrieve
@@ -43,7 +43,7 @@ def check(cited) -> None:
 
 def test_every_sentence_of_an_answer_carries_its_citation(founding, encoder, founding_text):
     for question in ("Why do containers start faster?", "Compare the isolation of containers and VMs", "kernel"):
-        cited = cite_quotes(quoting_writer(founding, [retrieve(founding, encoder, question, 5)]), founding.comparison)
+        cited = cite(quoting_writer(founding, [retrieve(founding, encoder, question, 5)]), founding.comparison)
         assert len(cited.sentences) >= 1
         check(cited)
         assert {sentence.support for sentence in cited.sentences} == {"supported"}
@@ -54,13 +54,13 @@ def test_every_sentence_of_an_answer_carries_its_citation(founding, encoder, fou
 
 
 def test_no_quotes_are_no_text():
-    cited = cite_quotes([])
+    cited = cite([])
     assert (cited.text, cited.sentences, cited.citations) == ("", (), ())
 
 
 def test_a_span_quoted_twice_keeps_one_number():
     of = passage("Volumes persist. Layers do not.")
-    cited = cite_quotes([quote(of, "Volumes persist."), quote(of, "Layers do not."), quote(of, "Volumes persist.")])
+    cited = cite([quote(of, "Volumes persist."), quote(of, "Layers do not."), quote(of, "Volumes persist.")])
     assert [sentence.citations for sentence in cited.sentences] == [(1,), (2,), (1,)]
     check(cited)
 
@@ -78,7 +78,7 @@ def test_a_span_quoted_twice_keeps_one_number():
 )
 def test_a_literal_mark_of_a_quote_is_no_citation(text):
     of = passage(text)
-    cited = cite_quotes([quote(of, text)])
+    cited = cite([quote(of, text)])
     check(cited)
     assert [int(number) for number in MARKER.findall(cited.text)] == [1]
     assert cited.citations[0].quote == text
@@ -87,7 +87,7 @@ def test_a_literal_mark_of_a_quote_is_no_citation(text):
 
 def test_a_literal_mark_of_a_heading_is_no_citation():
     of = passage("It persists.", section=("Volumes [3]",))
-    cited = cite_quotes([quote(of, "It persists.", lead="Volumes [3]")])
+    cited = cite([quote(of, "It persists.", lead="Volumes [3]")])
     check(cited)
     assert cited.sentences[0].support == "supported"
 
@@ -96,13 +96,13 @@ def test_a_literal_mark_of_a_heading_is_no_citation():
 @settings(max_examples=300, deadline=None)
 def test_whatever_is_quoted_its_marks_resolve(text):
     of = passage(text.strip())
-    check(cite_quotes([Quote(of, of.text, of.start, of.end)]))
+    check(cite([Quote(of, of.text, of.start, of.end)]))
 
 
 def test_a_quote_over_several_lines_is_shown_on_one():
     assert displayed("> Volumes\n> persist,\r\n>   layers\rdo not.") == "> Volumes persist, layers do not."
     of = passage("Volumes\n> persist, and\r\n> layers do not.")
-    cited = cite_quotes([quote(of, of.text)])
+    cited = cite([quote(of, of.text)])
     assert "\n" not in cited.sentences[0].text
     assert cited.sentences[0].support == "supported"
     check(cited)
@@ -124,18 +124,18 @@ def test_a_form_feed_or_line_separator_ends_no_line():
 
 def test_a_span_that_is_not_the_passages_characters_supports_nothing():
     of = passage("Volumes persist. Layers do not.")
-    [citation] = cite_quotes([quote(of, "Volumes persist.")]).citations
+    [citation] = cite([quote(of, "Volumes persist.")]).citations
     assert support("Volumes persist. [1]", citation) == "supported"
     assert support("Volumes persist. [1]", replace(citation, start=citation.start + 1)) == "unsupported"
     assert support("Volumes persist. [1]", replace(citation, quote="Volumes vanish.")) == "unsupported"
     assert support("Volumes persist. [1]", replace(citation, end=of.end + 50)) == "unsupported"
     invented = Quote(of, "Volumes vanish.", of.start, of.start + 15)
-    assert cite_quotes([invented]).sentences[0].support == "unsupported"
+    assert cite([invented]).sentences[0].support == "unsupported"
 
 
 def test_words_that_the_span_does_not_hold_are_not_supported():
     of = passage("Volumes persist. Layers do not.")
-    [citation] = cite_quotes([quote(of, "Volumes persist.")]).citations
+    [citation] = cite([quote(of, "Volumes persist.")]).citations
     assert support("Volumes never persist. [1]", citation) != "supported"
     assert support("Volumes persist forever. [1]", citation) == "unsupported"
     assert support("Nothing of the kind. [1]", citation) == "unsupported"

@@ -5,7 +5,7 @@ from dataclasses import astuple, fields, replace
 
 import pytest
 
-from assistant.citations import cite_quotes
+from assistant.citations import cite
 from assistant.gate import WEIGHTS, Signals, decide, load_weights, measure, missing_words, names, product_words
 from assistant.retrieval import retrieve
 from assistant.writing import quoting_writer
@@ -44,7 +44,7 @@ def test_what_the_founding_document_holds_is_answered(question, founding, encode
 
 def test_untrusted_code_belongs_into_a_virtual_machine(founding, encoder):
     found = retrieve(founding, encoder, "Which should I use to run untrusted code?", 5)
-    first = cite_quotes(quoting_writer(founding, [found])).sentences[0]
+    first = cite(quoting_writer(founding, [found])).sentences[0]
     assert "vms" in first.text.lower() or "virtual machine" in first.text.lower()
 
 

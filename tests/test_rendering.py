@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from assistant.citations import SILENT, cite_quotes, displayed
+from assistant.citations import SILENT, cite, displayed
 from assistant.comparison import Comparison, Side
 from assistant.nouns import MARKER, Answer, Citation, Hit, Passage, Sentence
 from assistant.rendering import (
@@ -236,7 +236,7 @@ def compared(*said):
     for number, (text, cell) in enumerate(said):
         source = passage(text, document_id=f"{number}.md")
         quotes.append(Quote(source, text, source.start, source.start + len(text), "", cell))
-    cited = cite_quotes(quotes, SAIL)
+    cited = cite(quotes, SAIL)
     hits = tuple(Hit(quote.passage, 0.5) for quote in quotes)
     answer = answered("x", text=cited.text, sentences=cited.sentences, citations=cited.citations, hits=hits, notices=())
     return answer, len({(quote.text, quote.passage) for quote in quotes})
