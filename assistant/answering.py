@@ -29,7 +29,7 @@ from assistant.nouns import Answer, Hit, Turn
 from assistant.prompts import Prompts
 from assistant.publishing import build_lock
 from assistant.query import check_question, leans, standalone, without_orders
-from assistant.retrieval import Found, retrieve
+from assistant.retrieval import Found, as_retriever, retrieve
 from assistant.settings import Settings
 from assistant.spelling import spell
 from assistant.writing import Quote, quoting_writer
@@ -149,6 +149,10 @@ class Assistant:
         query = check_question(query)
         with self.live.borrow() as index:
             return retrieve(index, self.encoder, query, count).hits
+
+    def as_retriever(self, count: int = 5) -> Any:
+        """The same search as a LangChain `BaseRetriever`."""
+        return as_retriever(self.search, count)
 
     def close(self) -> None:
         self.live.close()

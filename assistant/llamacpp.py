@@ -224,17 +224,17 @@ def main() -> None:
 
 
 def _reason(log: IO[bytes] | None, code: int) -> str:
-    """Why the child ended, in a few words: the first error it logged, else the last line, else how it ended."""
+    """Why the child ended, in one line: the signal, and the first error it logged, else its last line."""
     text = ""
     if log is not None:
         log.seek(0)
         text = log.read(LOG).decode(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
     errors = [found[1] for line in lines if (found := re.match(r"[\d.]+ E (?:\w+: )?(.+)", line))]
-    if errors or lines:
-        line = errors[0] if errors else lines[-1]
-        return "".join(one if one.isprintable() else " " for one in line).strip()[:REASON]
-    return (signal.strsignal(-code) if code < 0 else None) or f"exit status {code}"
+    said = errors[:1] or lines[-1:]
+    if code < 0 or not said:
+        said.insert(0, (signal.strsignal(-code) if code < 0 else None) or f"exit status {code}")
+    return "".join(one if one.isprintable() else " " for one in ": ".join(said)).strip()[:REASON]
 
 
 def _disown_all() -> None:

@@ -87,7 +87,7 @@ class _Judge:
             if (key := _same(one.text)) in seen or not key:
                 continue
             seen.add(key)
-            shown = model_markdown(_opened(one.text))
+            shown = model_markdown(without_opening(one.text))
             verdict = self._verdict(one) if shown else None
             if verdict is None or verdict.evidence is None or verdict.support == "unsupported":
                 dropped += 1
@@ -99,7 +99,7 @@ class _Judge:
 
     def _verdict(self, one: Said) -> Verdict:
         if one not in self._verdicts:
-            claim = inline(_opened(one.text), PLAIN).strip()
+            claim = inline(without_opening(one.text), PLAIN).strip()
             self._verdicts[one] = (
                 Verdict("unsupported", None, 0.0) if self._is_heading(claim) else self._verified(claim, one.numbers)
             )
@@ -125,7 +125,7 @@ def _paired(claims: Sequence[Claim], rows: Mapping[int, int]) -> list[Claim]:
     ]
 
 
-def _opened(text: str) -> str:
+def without_opening(text: str) -> str:
     """A sentence without what only opens it, with a capital."""
     rest = text[_OPENS.match(text).end() :]  # type: ignore[union-attr]  # it matches the empty text too
     return rest[:1].upper() + rest[1:] if rest != text else text

@@ -4,7 +4,7 @@ Fusion is the min-max sum over a defined pool: the best `POOL` passages of each 
 did not return are filled in exactly. The choice, and what else was tried, stands in `evals/LOG.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,14 +129,14 @@ def fuse(columns: Sequence[Scores], weights: Sequence[float]) -> Scores:
     return result
 
 
-def as_retriever(index: Index, encoder: Encoder, count: int = 5) -> Any:
-    """The same retrieval as a LangChain `BaseRetriever`, for chains that want one."""
+def as_retriever(search: Callable[[str, int], Sequence[Hit]], count: int = 5) -> Any:
+    """A search as a LangChain `BaseRetriever`, for chains that want one; each document says where it stands."""
     # Imported here: half a second that only users of LangChain should wait for.
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
 
-    class SnapshotRetriever(BaseRetriever):
+    class PassageRetriever(BaseRetriever):
         def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
             return [
                 Document(
@@ -148,10 +148,11 @@ def as_retriever(index: Index, encoder: Encoder, count: int = 5) -> Any:
                         "section": list(passage.section),
                         "start": passage.start,
                         "end": passage.end,
+                        "url": passage.url,
                         "score": score,
                     },
                 )
-                for passage, score in retrieve(index, encoder, query, count).hits
+                for passage, score in search(query, count)
             ]
 
-    return SnapshotRetriever()
+    return PassageRetriever()

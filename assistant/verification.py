@@ -70,7 +70,10 @@ def verified(
         if near[at] < near[order[0]] - WITHIN:
             break
         one = evidence[at]
-        judgement = judge(claim, one.statement.text, one.passage.section, encoder, index.comparison)
+        judgement = max(
+            (judge(claim, text, one.passage.section, encoder, index.comparison) for text in _readings(one.statement)),
+            key=lambda read: read.score,
+        )
         if best is None or judgement.score > best[0].score:
             best = (judgement, one)
         if judgement.score in (0.0, 1.0):
@@ -78,3 +81,11 @@ def verified(
             break
     assert best is not None
     return Verdict(best[0].state, best[1], best[0].score)
+
+
+def _readings(statement: Statement) -> list[str]:
+    """A statement as it may be taken: a table's row as a whole, or each cell as what it says of the first."""
+    cells = [cell.strip() for cell in statement.text.split("|") if cell.strip()]
+    if statement.kind != "row" or len(cells) < 2:
+        return [statement.text]
+    return [statement.text, *(f"{cells[0]}: {cell}" for cell in cells[1:])]

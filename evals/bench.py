@@ -17,6 +17,7 @@ from typing import Any
 from assistant.answering import Assistant
 from assistant.embedding import find_model
 from assistant.errors import AssistantError
+from assistant.models import QUOTES
 from assistant.settings import Settings
 
 QUESTION = "Why do containers start faster than virtual machines?"
@@ -119,6 +120,35 @@ def warm(assistant: Assistant, questions: Sequence[str]) -> dict[str, float]:
         "retrieve_ms": round(statistics.median(found), 2),
         "total_ms": round(statistics.median(whole), 2),
         "ratio": round(statistics.median(two / one for one, two in zip(encoder, found, strict=True)), 2),
+    }
+
+
+def written(assistant: Assistant, questions: Sequence[str]) -> dict[str, float]:
+    """How a model answers when it is warm: medians to the first sentence and to the end, and what checking takes of it.
+
+    `checking` is the whole time spent on checking by the whole time of the answers that the model wrote.
+    """
+    assistant.ask(questions[0])
+    first, whole, checking = [], [], []
+    for question in questions:
+        started = time.perf_counter()
+        seen = None
+        answer = None
+        for answer in assistant.stream(question):
+            if seen is None and answer.sentences:
+                seen = time.perf_counter() - started
+        if answer is None or answer.refused or answer.answered_by == QUOTES or seen is None:
+            continue
+        first.append(seen)
+        whole.append(answer.timings_ms["total"] / 1000)
+        checking.append(answer.timings_ms["verify"] / 1000)
+    if not whole:
+        raise AssistantError("The model wrote none of the answers. Is it there? Try: assistant doctor")
+    return {
+        "answers": len(whole),
+        "first_sentence_s": round(statistics.median(first), 2),
+        "end_s": round(statistics.median(whole), 2),
+        "checking": round(sum(checking) / sum(whole), 4),
     }
 
 

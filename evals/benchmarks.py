@@ -9,8 +9,10 @@ import typer
 from assistant.cli import complain, progress_bar
 from assistant.corpus import load_corpus
 from assistant.embedding import open_encoder
+from assistant.models import QUOTES
 from assistant.settings import load_settings
 from assistant.support import WEIGHTS, load_weights
+from evals import attack as attacks
 from evals import bench as benches
 from evals import chunking_evaluation, mtrag_un, support
 from evals.app import JsonOption, app, opened
@@ -67,10 +69,35 @@ def judge_support(
     print(canonical(result) if as_json else support.report(held_out, made, crossed))
 
 
+@app.command(name="attack")
+def judge_checking(
+    split: Annotated[str | None, typer.Option("--split", help="Only dev or test.")] = None, as_json: JsonOption = False
+) -> None:
+    """An attacker in the place of a model: what of its lies, truths and junk reaches a reader."""
+    assistant = opened(load_settings())
+    questions = [one for one in load_gold(GOLD) if split in (None, one.split)]
+    result = attacks.attack(assistant, questions)
+    print(canonical(result) if as_json else attacks.table(result))
+
+
 @app.command()
-def bench(rounds: Annotated[int, typer.Option("--rounds", min=1, max=50)] = 5, as_json: JsonOption = False) -> None:
-    """A cold question, paired with a plain sentence-transformers script; a warm one, with one run of the encoder."""
-    settings = load_settings()
+def bench(
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=50)] = 5,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Time this model's answers.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A cold question, paired with a plain sentence-transformers script; a warm one, with one run of the encoder.
+
+    With a model, its own answers instead: to the first sentence, to the end, and what checking takes of that.
+    """
+    settings = load_settings(model=model)
+    if settings.model != QUOTES:
+        asked = [one.question for one in load_gold(GOLD) if one.split == "dev" and one.answerable][: 4 * rounds]
+        assistant = opened(settings)
+        told = benches.written(assistant, asked)
+        assistant.close()
+        print(json.dumps(told) if as_json else "\n".join(f"{name:20}{value:10}" for name, value in told.items()))
+        return
     assistant = opened(settings)
     questions = [question.question for question in load_gold(GOLD) if question.split == "dev"]
     warm = benches.warm(assistant, questions)

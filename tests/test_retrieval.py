@@ -103,7 +103,7 @@ def test_fewer_hits_are_the_first_of_more(question, founding, encoder):
 
 
 def test_langchain_gets_documents_with_verbatim_offsets(founding, encoder, founding_text):
-    retriever = as_retriever(founding, encoder, 3)
+    retriever = as_retriever(lambda query, count: retrieve(founding, encoder, query, count).hits, 3)
     assert isinstance(retriever, BaseRetriever)
     documents = retriever.invoke("Why do containers start faster?")
     assert [one.id for one in documents] == [
