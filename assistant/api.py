@@ -104,7 +104,10 @@ class Service:
 
     def ask(self, question: str, history: list[Turn], stopped: Callable[[], bool]) -> Answer:
         """The finished answer, or as far as it came until it was stopped."""
-        return deque(self.stream(question, history, stopped), maxlen=1).pop()
+        answers = deque(self.stream(question, history, stopped), maxlen=1)
+        if not answers:
+            raise AssistantError("Stopped before there was anything to show.")
+        return answers.pop()
 
     def close(self) -> None:
         if self._assistant is not None:

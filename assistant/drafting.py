@@ -12,14 +12,31 @@ from assistant.sentences import is_delimiter_row, sentence_spans
 _THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 # Chat templates that open the reasoning themselves leave only its end to be seen.
 _THOUGHT_BEFORE = re.compile(r"\A.*</(?:think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
-_UNFINISHED_MARK = re.compile(r"\s*[\[【][^\]】\n]{0,24}\Z|<[/\w]{0,12}\Z")
+_OPEN_TAG = re.compile(r"<[/\w]{0,12}\Z")
+# "[1]", "[1, 2]", "[^3]", "[passage 4]", "(source 5)", "【6†L1】"; "[1](address)" is a link.
+_WORD = r"(?:passages?|sources?|nos?\.?)\s*"
+_NUMBERS = rf"(\d{{1,3}}(?:\s*(?:[,;&–-]|and)\s*(?:{_WORD})?\d{{1,3}})*)(?!\d)"
+_NAMED = rf"\s*(?:[\[【]\^?(?:{_WORD})?|\((?:passages?|sources?)\s*){_NUMBERS}"
+_INSIDE = r"[^\[\]【】()`]"
 _MARK = re.compile(
-    r"\s*[\[【]\^?(?:(?:passage|source|no\.?)s?\s*)?(\d{1,3}(?:\s*[,;&]\s*\d{1,3})*)[^\]】\n]{0,12}[\]】](?!\()",
-    re.IGNORECASE,
+    rf"{_NAMED}(?:\s*[:†|#,;–-]{_INSIDE}{{0,80}})?(?:[\]】](?!\([^()\s]*(?:\s+\"[^\"]*\")?\))|\))", re.IGNORECASE
 )
-_LINE_MARKS = re.compile(r"\s*(?:>\s*)*(?:(?:[-*+•]|\d{1,2}[.)])\s+)?")
-_HEADING = re.compile(r"\s*#{1,6}\s")
-_FENCE = re.compile(r"\s*(?:```|~~~)")
+# What is left around markers in brackets of their own, and the beginning of one that has no end.
+_EMPTIED = re.compile(r"\s*[\[【(]\s{3,}[\s,;&]*[\]】)]")
+_HALF = re.compile(rf"{_NAMED}(?!{_INSIDE}*[\]】)])|\s*[\[【]\^?\w{{0,8}}\.?\s*\Z", re.IGNORECASE)
+# What the next characters may make a marker, or a link, in which no sentence ends.
+_ADDRESS = r"\([^()\s]*(?:\Z|\s+(?:\Z|\"[^\"]*\"?\Z))"
+_OPEN = re.compile(
+    rf"\[[^\[\]]*(?:\Z|\](?:\Z|{_ADDRESS}))|【[^\[\]【】]*(?:\Z|[\]】](?:\Z|{_ADDRESS}))|\([^()]*\Z"
+)
+_CODE_SPAN = re.compile(r"(?<!`)(`+)[^`]+\1(?![`]|\Z)")
+_LINE_MARKS = re.compile(r"\s*(?:>\s*)*((?:[-*+•]|\d{1,2}[.)])\s+(?:\[[ xX]\]\s+)?)?")
+_HEADING = re.compile(r"#{1,6}\s")
+_FENCE = re.compile(r"```|~~~")
+# A line that makes a heading of the one above it; it may still become one as long as it is made of such characters.
+_UNDERLINE = re.compile(r"=+|-{2,}")
+_RULE = re.compile(r"[\s|:=-]*")
+_STOPPED = re.compile(r"[.!?…][\"'”’)\]*_`]*\Z")
 _BAR = re.compile(r"(?<!\\)\|")
 
 
@@ -38,48 +55,82 @@ class Said:
 def drafted(text: str, final: bool) -> list[Said]:
     """The sentences of a model's answer in order; while it is not final, only those that nothing can change any more.
 
-    Reasoning, headings and code are no sentences of an answer.
+    Reasoning, headings and code are no sentences of an answer. The end of a reasoning whose beginning is not to be seen
+    takes back what was said before it.
     """
-    text = _THOUGHT.sub("\n", _THOUGHT_BEFORE.sub("", text))
+    text = _THOUGHT_BEFORE.sub("", _THOUGHT.sub("\n", text))
     if not final:
-        text = _UNFINISHED_MARK.sub("", text)
+        text = _settled(text)
     said: list[Said] = []
-    lines = text.split("\n")
+    lines = [_without_marks(line.rstrip()) for line in text.split("\n")]
     fenced, row = False, 0
-    for number, line in enumerate(lines):
+    for number, (line, item) in enumerate(lines):
+        following, mark = lines[number + 1] if number + 1 < len(lines) else ("", False)
+        if mark:
+            following = ""
+        # The line after it tells whether it is a header or a heading.
+        open_end = not final and number >= len(lines) - 2 and _RULE.fullmatch(following) is not None
         if _FENCE.match(line):
             fenced = not fenced
-            continue
-        last = number == len(lines) - 1
-        if fenced or _HEADING.match(line):
-            continue
-        if line.lstrip().startswith("|"):
-            following = lines[number + 1] if not last else ""
-            # The line after it tells whether it is a header.
-            open_end = not final and number >= len(lines) - 2
-            if not (is_delimiter_row(line) or is_delimiter_row(following) or open_end):
+        elif fenced or _HEADING.match(line):
+            pass
+        elif line.startswith("|"):
+            if not (open_end or is_delimiter_row(line) or is_delimiter_row(following)):
                 said += _cells(line, row)
                 row += 1
-            continue
-        found = _sentences(line)
-        said += found[:-1] if last and not final else found
+        else:
+            found = _sentences(line)
+            underlined = _UNDERLINE.fullmatch(following) and len(found) == 1 and not item
+            if not (underlined and not _STOPPED.search(found[0].text)):
+                said += found[:-1] if open_end else found
     return said
+
+
+def _settled(text: str) -> str:
+    """As much of an unfinished text as can be told: up to what its last line leaves open."""
+    text = _OPEN_TAG.sub("", text)
+    begin = text.rfind("\n") + 1
+    while True:
+        line = text[begin:]
+        bare, _ = _without_markers(line)
+        opens = [match.start() for one in (line, bare) if (match := _OPEN.search(one))]
+        if (code := _CODE_SPAN.sub(_blank, line).find("`")) >= 0:
+            opens.append(code)
+        if not opens:
+            return text
+        text = text[: begin + min(opens)]
+
+
+def _without_marks(line: str) -> tuple[str, bool]:
+    """A line without what makes it part of a quotation or a list, and whether it is an item of a list."""
+    marks = _LINE_MARKS.match(line)
+    assert marks is not None  # it matches the empty text too
+    return line[marks.end() :], marks[1] is not None
+
+
+def _without_markers(line: str) -> tuple[str, list[tuple[int, list[int]]]]:
+    """A line with blank space in the place of its markers; where each of them began, and its numbers."""
+    marks: list[tuple[int, list[int]]] = []
+    while found := list(_MARK.finditer(line)):
+        marks += [(mark.start(), [int(number) for number in re.findall(r"\d+", mark[1])]) for mark in found]
+        line = _EMPTIED.sub(_blank, _MARK.sub(_blank, line))
+    return line, marks
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
 
 
 def _sentences(line: str) -> list[Said]:
     """The sentences of a line; a marker belongs to the sentence it stands in or behind."""
-    marks = list(_MARK.finditer(line))
-    bare = line
-    for mark in marks:
-        bare = bare[: mark.start()] + " " * len(mark[0]) + bare[mark.end() :]
-    opening = _LINE_MARKS.match(bare)
-    begin = opening.end() if opening else 0
-    spans = [(begin + low, begin + high) for low, high in sentence_spans(bare[begin:])]
+    bare, marks = _without_markers(line)
+    while (whole := _HALF.sub(_blank, bare)) != bare:
+        bare = whole
+    spans = sentence_spans(bare)
     numbers: list[list[int]] = [[] for _ in spans]
-    for mark in marks:
-        owner = max((at for at, (low, _) in enumerate(spans) if low <= mark.start()), default=0)
+    for start, named in sorted(marks):
         if spans:
-            numbers[owner] += [int(number) for number in re.findall(r"\d+", mark[1])]
+            numbers[max((at for at, (low, _) in enumerate(spans) if low <= start), default=0)] += named
     return [
         Said(words, tuple(dict.fromkeys(named)))
         for (low, high), named in zip(spans, numbers, strict=True)
@@ -88,17 +139,18 @@ def _sentences(line: str) -> list[Said]:
 
 
 def _cells(line: str, row: int) -> list[Said]:
-    cells = [_sentences(cell.replace("\\|", "|")) for cell in _BAR.split(line.strip().strip("|"))]
+    cells = _BAR.split(line)[1:]
+    if not cells[-1]:
+        cells.pop()  # behind the last bar
     said = []
     for column, cell in enumerate(reversed(cells)):
-        if cell:
-            words = " ".join(one.text for one in cell)
-            said.append(
-                Said(words, tuple(dict.fromkeys(number for one in cell for number in one.numbers)), (row, column))
-            )
+        if found := _sentences(cell.replace("\\|", "|")):
+            words = " ".join(one.text for one in found)
+            numbers = dict.fromkeys(number for one in found for number in one.numbers)
+            said.append(Said(words, tuple(numbers), (row, column)))
     return said[::-1]
 
 
 def _tidied(text: str) -> str:
     """A sentence on one line, the gap that a marker left before a stop closed."""
-    return re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text.split()))
+    return re.sub(r"\s+([.,;:!?])(?=[\s\"'”’)]|\Z)", r"\1", " ".join(text.split()))

@@ -12,7 +12,7 @@ from typing import Literal
 
 from assistant.comparison import NOTHING, Comparison
 from assistant.opposites import opposed, synonymous
-from assistant.quantities import Quantity, quantities_in, same_quantity
+from assistant.quantities import Quantity, derived, quantities_in, same_quantity
 from assistant.reading import NEGATIONS
 from assistant.terms import STOP_WORDS, fold, stem
 
@@ -25,6 +25,10 @@ Change = Literal["none", "wording", "meaning"]
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*%?|\w+(?:['’]\w+)*")
 _NO_MATTER = re.compile(r"\bno matter (?:how|what|which|whether)\b", re.IGNORECASE)
+_AT_MOST = re.compile(
+    r"\bnot ([^.;,]{0,40}?)\b(?:more|longer|later|larger|higher|greater) than\b|\bno (?:more|longer|later) than\b",
+    re.IGNORECASE,
+)
 # Taken out, they leave a claim that says more than its source; put in, one that says something else.
 _LIMITS = frozenset(
     "only usually often sometimes mostly mainly may might could should can some most many few partly nearly almost about at least up "
@@ -36,11 +40,13 @@ _LIMITS = frozenset(
 class _Token:
     text: str  # folded
     stem: str
-    name: bool  # a capital inside the sentence, or a digit
+    name: bool  # a capital inside the sentence, or a digit among letters
 
 
-def change(claim: str, source: str, comparison: Comparison = NOTHING) -> tuple[Change, str] | None:
-    """How a near copy differs from its source, and the words that say so; None where it is no copy.
+def change(
+    claim: str, source: str, headings: Sequence[str] = (), comparison: Comparison = NOTHING
+) -> tuple[Change, str] | None:
+    """How a near copy differs from its source below its headings, and the words that say so; None where it is no copy.
 
     `meaning`: a negation, a number, a name, a side or an opposite was put in, taken out or exchanged. `wording`: other
     words were. `none`: at most words were left out that limit nothing.
@@ -53,12 +59,12 @@ def change(claim: str, source: str, comparison: Comparison = NOTHING) -> tuple[C
         return None
     worst: tuple[Change, str] = ("none", "")
     first, last = _reach(matcher)
-    known = _sides(given, comparison)
+    context = [*given, *(token for heading in headings for token in _tokens(heading))]
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal" or (kind == "delete" and a == b):
             continue
         taken, put = given[max(c, first) : min(d, last)], said[a:b]
-        what = _compared(put, taken, comparison, known)
+        what = _compared(put, taken, context, comparison)
         if what == "meaning":
             words = " ".join(one.text for one in put) or "left out: " + " ".join(one.text for one in taken)
             return "meaning", words
@@ -73,17 +79,21 @@ def _reach(matcher: "SequenceMatcher[str]") -> tuple[int, int]:
     return blocks[0].b, blocks[-1].b + blocks[-1].size
 
 
-def _compared(put: Sequence[_Token], taken: Sequence[_Token], comparison: Comparison, known: set[int]) -> Change:
+def _compared(
+    put: Sequence[_Token], taken: Sequence[_Token], context: Sequence[_Token], comparison: Comparison
+) -> Change:
+    """What one exchange does; `context` is the whole source with its headings."""
     if _negations(put) % 2 != _negations(taken) % 2:
         # Turned twice, "does not run slower" for "runs faster", it may say the same.
         return "wording" if any(opposed(one.text, other.text) for one in put for other in taken) else "meaning"
     other = _sides(put, comparison) - _sides(taken, comparison)
-    if other and (_sides(taken, comparison) or not other <= known):
+    if other and (_sides(taken, comparison) or not other <= _sides(context, comparison)):
         return "meaning"
     new = [one for one in _numbers(put) if not any(same_quantity(one, other) for other in _numbers(taken))]
-    if new and (_numbers(taken) or any(one.text[0].isdigit() for one in put)):
+    made = any(not derived(one, _numbers(context)) for one in new) and any(one.text[0].isdigit() for one in put)
+    if made or (new and _numbers(taken)):
         return "meaning"
-    names = {one.stem for one in put if one.name and one.text not in STOP_WORDS} - {one.stem for one in taken}
+    names = {one.stem for one in put if one.name} - {one.stem for one in context}
     if names and any(one.name for one in taken):
         return "meaning"
     if any(opposed(one.text, other.text) for one in put for other in taken):
@@ -91,7 +101,7 @@ def _compared(put: Sequence[_Token], taken: Sequence[_Token], comparison: Compar
     content = [one for one in put if one.text not in STOP_WORDS or one.text in _LIMITS]
     left = [one for one in taken if one.text in _LIMITS]
     alike = [one for one in content if any(synonymous(one.text, other.text) for other in taken)]
-    return "wording" if len(content) > len(alike) or other or (left and not put) else "none"
+    return "wording" if len(content) > len(alike) or other or new or (left and not put) else "none"
 
 
 def _negations(tokens: Sequence[_Token]) -> int:
@@ -107,13 +117,18 @@ def _numbers(tokens: Sequence[_Token]) -> tuple[Quantity, ...]:
     return quantities_in(" ".join(one.text for one in tokens))
 
 
+def _at_most(match: re.Match[str]) -> str:
+    return f"{match[1] or ''}at most"
+
+
 def _tokens(text: str) -> list[_Token]:
-    text = _NO_MATTER.sub("however", text)
+    text = _AT_MOST.sub(_at_most, _NO_MATTER.sub("however", text))
     tokens = []
     for match in _WORD.finditer(text):
         word = match[0]
         opens = not text[: match.start()].strip(" *_\"'“(")
-        name = any(map(str.isdigit, word)) or word[1:] != word[1:].lower() or (word[0].isupper() and not opens)
+        many = any(map(str.isdigit, word)) or word[1:] != word[1:].lower()
+        name = not word[0].isdigit() and word.lower() not in STOP_WORDS and (many or (word[0].isupper() and not opens))
         folded = fold(word)
         tokens.append(_Token(folded, stem(folded), name))
     return tokens

@@ -8,6 +8,7 @@ of what the provider said: error pages repeat keys.
 import asyncio
 import json
 import logging
+import os
 import queue
 import random
 import socket
@@ -115,6 +116,8 @@ class ChatModel:
         return min(self.profile.first_seconds, budget.left)
 
     def _once(self, messages: Sequence[Message], budget: Budget) -> Iterator[tuple[str, bool]]:
+        if budget.stopped():
+            raise Stopped
         first = Budget(self._first(budget))
         pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         model = self._model(first.left)
@@ -189,7 +192,9 @@ def _ended(future: "Future[str]", length: int) -> bool:
 
 
 def _too_slow(seconds: float, said: bool) -> str:
-    return f"was not done after {seconds:.2g} seconds" if said else f"said nothing for {seconds:.2g} seconds"
+    shown = f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
+    unit = "second" if shown == "1" else "seconds"
+    return f"was not done after {shown} {unit}" if said else f"said nothing for {shown} {unit}"
 
 
 def _failure(error: BaseException, said: bool) -> Failed:
@@ -252,15 +257,21 @@ def _opened(profile: Profile, address: str, key: str) -> Any:
     name = profile.model_name
     limits: dict[str, Any] = {} if profile.heat is None else {"temperature": profile.heat}
     try:
+        import httpx
+
+        # What is on this machine is not asked for through a proxy. No connection outlives its answer.
+        client: dict[str, Any] = {
+            "trust_env": bool(profile.host),
+            "limits": httpx.Limits(max_keepalive_connections=0),
+        }
         if profile.provider in ("openai", LLAMACPP):
-            import httpx
             from langchain_openai import ChatOpenAI
             from pydantic import SecretStr
 
-            url = address or profile.url
+            proxy = os.environ.get("OPENAI_PROXY") if profile.host else None
             return ChatOpenAI(
                 model="local" if address else name,
-                base_url=url or "https://api.openai.com/v1",
+                base_url=address or profile.address,
                 api_key=SecretStr(key or profile.secret() or "none"),
                 use_responses_api=False,
                 stream_usage=False,
@@ -268,19 +279,22 @@ def _opened(profile: Profile, address: str, key: str) -> Any:
                 timeout=profile.seconds,
                 max_completion_tokens=profile.tokens,
                 # Other servers know only the older name.
-                extra_body={"max_tokens": profile.tokens} if url else None,
-                # What is on this machine is not asked for through a proxy.
-                http_async_client=httpx.AsyncClient(trust_env=bool(profile.host), timeout=profile.seconds),
+                extra_body={"max_tokens": profile.tokens} if address or profile.url else None,
+                http_async_client=httpx.AsyncClient(**client, proxy=proxy or None, timeout=profile.seconds),
+                openai_proxy="",  # cannot be given beside a client
+                http_socket_options=(),  # of the client that is not used; they would warn of a proxy
+                # Theirs waits in a way that can lose a cancellation, and the stream would go on.
+                stream_chunk_timeout=None,
                 **limits,
             )
         from langchain.chat_models import init_chat_model
 
         if profile.provider == "ollama":
-            more: dict[str, Any] = {"num_ctx": profile.window, "num_predict": profile.tokens}
+            more: dict[str, Any] = {"num_ctx": profile.window, "num_predict": profile.tokens, "client_kwargs": client}
         else:
             more = {"max_tokens": profile.tokens, "timeout": profile.seconds, "max_retries": 0}
-        if profile.url:
-            more["base_url"] = profile.url
+        if profile.address:
+            more["base_url"] = profile.address  # said, so that no variable of the environment sends it elsewhere
         if secret := profile.key and profile.secret():
             more["api_key"] = secret
         return init_chat_model(name, model_provider=profile.provider, **more, **limits)
@@ -292,8 +306,14 @@ def _opened(profile: Profile, address: str, key: str) -> Any:
         ) from error
 
 
+def _unheard(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """Takes what comes of a request that nobody waits for any more. asyncio would print it, and it may repeat a key."""
+    log.debug("after the end: %s", type(context.get("exception")).__name__)
+
+
 @lru_cache(maxsize=1)
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(_unheard)
     threading.Thread(target=loop.run_forever, daemon=True, name="models").start()
     return loop

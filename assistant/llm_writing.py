@@ -101,14 +101,14 @@ class _Judge:
         if one not in self._verdicts:
             claim = inline(without_opening(one.text), PLAIN).strip()
             self._verdicts[one] = (
-                Verdict("unsupported", None, 0.0) if self._is_heading(claim) else self._verified(claim, one.numbers)
+                Verdict("unsupported", None, 0.0) if self._says_nothing(claim) else self._verified(claim, one.numbers)
             )
         return self._verdicts[one]
 
-    def _is_heading(self, claim: str) -> bool:
-        """Whether a sentence is only a heading of the passages."""
+    def _says_nothing(self, claim: str) -> bool:
+        """Whether a sentence announces what follows, or is only a heading of the passages."""
         said = set(terms(claim))
-        return not claim.endswith(".") and any(said <= heading for heading in self._headings)
+        return claim.endswith(":") or (not claim.endswith(".") and any(said <= heading for heading in self._headings))
 
     def _side(self, one: Said) -> int | None:
         if one.cell is None or one.cell[1] >= self._sides:

@@ -32,13 +32,13 @@ class Provider:
     module: str  # that must be installed
     extra: str  # of ours that installs it
     key: str = ""  # the environment variable that holds its key
-    home: str = ""  # where it is, unless a URL says otherwise
+    home: str = ""  # its URL, unless the profile has one
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "openai": Provider("langchain_openai", "openai", "OPENAI_API_KEY", "api.openai.com"),
-    "anthropic": Provider("langchain_anthropic", "anthropic", "ANTHROPIC_API_KEY", "api.anthropic.com"),
-    "ollama": Provider("langchain_ollama", "ollama", "", "127.0.0.1"),
+    "openai": Provider("langchain_openai", "openai", "OPENAI_API_KEY", "https://api.openai.com/v1"),
+    "anthropic": Provider("langchain_anthropic", "anthropic", "ANTHROPIC_API_KEY", "https://api.anthropic.com"),
+    "ollama": Provider("langchain_ollama", "ollama", "", "http://127.0.0.1:11434"),
     LLAMACPP: Provider("langchain_openai", "local"),
 }
 
@@ -51,7 +51,7 @@ class Profile(BaseModel):
     name: str = ""
     model: str = Field(min_length=1)
     url: str = ""
-    key: str = Field(default="", pattern=r"^(?:[A-Za-z_][A-Za-z0-9_]*)?$")  # an environment variable's name
+    key: str = Field(default="", pattern=r"^(?:[A-Z_][A-Z0-9_]*)?$")  # a variable's name; keys have small letters
     window: int = Field(ge=1024, le=2_000_000)  # tokens, question and answer together
     tokens: int = Field(ge=16, le=8192)  # of the answer
     seconds: float = Field(gt=0, le=3600)  # from the first request to the last word
@@ -76,12 +76,17 @@ class Profile(BaseModel):
         return f"{LLAMACPP}:{Path(self.model_name).name}" if self.provider == LLAMACPP else self.model
 
     @property
+    def address(self) -> str:
+        """The URL that is called; nothing where LangChain alone knows it, or a process of ours is asked."""
+        known = PROVIDERS.get(self.provider)
+        return self.url or (known.home if known else "")
+
+    @property
     def host(self) -> str:
         """Where text goes: a host's name, or nothing where it stays in this machine's processes."""
         if self.provider == LLAMACPP:
             return ""
-        known = PROVIDERS.get(self.provider)
-        host = (urlsplit(self.url).hostname or "") if self.url else known.home if known else self.provider
+        host = (urlsplit(self.address).hostname or "") if self.address else self.provider
         return "" if LOOPBACK.match(host) else host
 
     @property

@@ -16,6 +16,8 @@ from markdown_it.token import Token
 from assistant.nouns import MARKER, Answer, Citation, Hit, Passage
 
 SCHEMA = 1
+# What a mark like [2?] means.
+DOUBT = "A number with a question mark: the source supports the sentence only in part."
 
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -188,8 +190,11 @@ BOLD = Style(str, ("\x1b[1m", "\x1b[22m"), ("", ""), str)
 def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
     """The answer for a Markdown surface; each citation is a link to `anchor(number)`."""
 
+    weak = _weak(answer)
+
     def piece(text: str, style: Style = MARKDOWN) -> str:
-        return _pieces(text, style, lambda n: f"[\\[{n}\\]]({anchor(n)})")
+        doubt = "?" if text in weak else ""
+        return _pieces(text, style, lambda n: f"[\\[{n}{doubt}\\]]({anchor(n)})")
 
     blocks = []
     for block in blocks_of(answer):
@@ -199,7 +204,14 @@ def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
             blocks.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
         else:
             blocks.append(piece(block))
+    if weak:
+        blocks.append(f"*{escape_markdown(DOUBT)}*")
     return "\n\n".join(blocks) or escape_markdown(answer.text)
+
+
+def _weak(answer: Answer) -> set[str]:
+    """The sentences that their sources support only in part, as `blocks_of` gives them."""
+    return {one.text.replace("\\|", "|") for one in answer.sentences if one.support != "supported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +309,11 @@ def terminal(answer: Answer, color: bool) -> str:
     style = BOLD if color else PLAIN
     dim = ("\x1b[2m", "\x1b[22m") if color else ("", "")
 
+    weak = _weak(answer)
+
     def piece(text: str) -> str:
-        return _pieces(text, style, lambda n: f"[{n}]")
+        doubt = "?" if text in weak else ""
+        return _pieces(text, style, lambda n: f"[{n}{doubt}]")
 
     blocks: list[str] = []
     for block in blocks_of(answer):
@@ -311,7 +326,8 @@ def terminal(answer: Answer, color: bool) -> str:
     blocks = blocks or [clean(answer.text)]
     if answer.search_query != answer.question:
         blocks.append(f"{dim[0]}Searched for: {one_line(answer.search_query)}{dim[1]}")
-    blocks += [f"{dim[0]}Note: {one_line(notice)}{dim[1]}" for notice in answer.notices]
+    notices = [*answer.notices, *([DOUBT] if weak else [])]
+    blocks += [f"{dim[0]}Note: {one_line(notice)}{dim[1]}" for notice in notices]
     notes = [
         f"[{citation.number}] {_footnote(citation.passage.document_id, citation.passage.section, citation.line_start, citation.line_end)}"
         for citation in answer.citations

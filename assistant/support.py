@@ -33,6 +33,8 @@ class Judgement:
     state: Support
     score: float
     reasons: tuple[str, ...] = ()
+    coverage: float = 1.0  # how well the claim's content words are matched, 0 to 1
+    cosine: float = 1.0  # of the two texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,15 @@ def judge(
     if plain(claim).strip(" .") in {part.strip(" .") for part in (whole, *_SENTENCE.split(whole))}:
         return Judgement("supported", 1.0)
     weights = load_weights()
-    edited = change(plain(claim), whole, comparison)
-    if edited is not None and edited[0] == "meaning":
-        return Judgement("unsupported", 0.0, (f"changed in a copy: {edited[1]}",))
     signals, reasons = measure(claim, quote, headings, encoder, comparison)
     score = weights.score(signals)
-    if edited is not None and edited[0] == "wording":
-        score, reasons = min(score, weights.supported - 0.001), (*reasons, f"changed in a copy: {edited[1]}")
+    edited = change(plain(claim), whole, headings, comparison)
+    if edited is not None and edited[0] != "none":
+        # In a copy the one changed word is the whole difference, whatever all the others weigh.
+        reasons = (*reasons, f"changed in a copy: {edited[1]}")
+        score = 0.0 if edited[0] == "meaning" else min(score, weights.supported - 0.001)
     state = weights.state(score)
-    return Judgement(state, score, () if state == "supported" else reasons)
+    return Judgement(state, score, () if state == "supported" else reasons, signals.coverage, signals.cosine)
 
 
 def measure(

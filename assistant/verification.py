@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from assistant.comparison import Comparison
 from assistant.embedding import Encoder, Vectors
 from assistant.index import Index
 from assistant.nouns import Passage, Statement, Support
@@ -17,8 +18,9 @@ from assistant.support import Judgement, judge
 NEAREST, WITHIN = 3, 0.12
 # What a passage that the model named for a sentence gains in nearness.
 NAMED = 0.02
-# A sentence that no statement is nearer to than this (cosine) is about something else.
-FOREIGN = 0.4
+# A sentence is about a statement from this cosine on, and from this share of its words that are matched there. Below, what
+# it shares with the statement is the subject.
+ABOUT, MATCHED = 0.74, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,16 @@ def verified(
     near = np.stack([one.vector for one in evidence]) @ encoder.encode_query(claim)
     near = near + NAMED * np.array([one.number in numbers for one in evidence])
     order = np.argsort(-near, kind="stable")[:NEAREST]
-    if near[order[0]] < FOREIGN:
-        return Verdict("unsupported", None, 0.0)
     best: tuple[Judgement, Evidence] | None = None
     for at in order:
         if near[at] < near[order[0]] - WITHIN:
             break
         one = evidence[at]
         judgement = max(
-            (judge(claim, text, one.passage.section, encoder, index.comparison) for text in _readings(one.statement)),
+            (
+                judge(claim, text, one.passage.section, encoder, index.comparison)
+                for text in _readings(one.statement, index.comparison.only(claim), index.comparison)
+            ),
             key=lambda read: read.score,
         )
         if best is None or judgement.score > best[0].score:
@@ -80,12 +83,19 @@ def verified(
             best = (judgement, one)
             break
     assert best is not None
+    if best[0].cosine < ABOUT or best[0].coverage < MATCHED:
+        return Verdict("unsupported", None, 0.0)
     return Verdict(best[0].state, best[1], best[0].score)
 
 
-def _readings(statement: Statement) -> list[str]:
-    """A statement as it may be taken: a table's row as a whole, or each cell as what it says of the first."""
+def _readings(statement: Statement, side: int | None, comparison: Comparison) -> list[str]:
+    """A statement as it may be taken: a table's row as a whole, or each cell as what it says of the first.
+
+    What is said of one side is held against that side's cell where there is one.
+    """
     cells = [cell.strip() for cell in statement.text.split("|") if cell.strip()]
     if statement.kind != "row" or len(cells) < 2:
         return [statement.text]
-    return [statement.text, *(f"{cells[0]}: {cell}" for cell in cells[1:])]
+    said = [f"{cells[0]}: {cell}" for cell in cells[1:]]
+    ours = [text for text, cell in zip(said, cells[1:], strict=True) if comparison.only(cell) == side]
+    return ours if side is not None and ours else [statement.text, *said]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import with_encoders
 
-from assistant.answering import Assistant, check_model, open_assistant, refusal, whole_parts
+from assistant.answering import Assistant, open_assistant, refusal, whole_parts
 from assistant.build import build
 from assistant.citations import SILENT
 from assistant.corpus import load_corpus
@@ -147,10 +147,6 @@ def test_search_gives_the_hits_of_the_answer(founded):
     assert founded.search(ANSWERABLE, 5) == founded.ask(ANSWERABLE).hits
 
 
-@pytest.mark.parametrize("name", ["gpt", "openai:gpt-x", "Quotes", ""])
-def test_an_unknown_model_is_wrong_usage(name):
-    with pytest.raises(UsageError, match="quotes"):
-        check_model(name)
 
 
 def test_opening_without_update_needs_a_snapshot(opened):
