@@ -98,7 +98,7 @@ def run(
     )
     result = report(questions, answers, documents, origin, repeat)
     if beside:
-        result["references"] = references.reports(assistant, questions, documents, origin)
+        result["references"] = references.reports(assistant, questions, documents, origin, answers)
     assistant.close()
     if write_baseline:
         standing.write_text(baseline_of(result), "utf-8")

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from assistant.answering import Assistant
 from assistant.errors import AssistantError
+from assistant.generation import Budget, ChatModel, Message
 from assistant.rendering import answer_json
 from evals.gold import Question
 
@@ -85,8 +87,31 @@ def read_answers(path: Path) -> Answers:
 
 
 def asker(assistant: Assistant) -> Callable[[Question], dict[str, Any]]:
-    """Asks an assistant and gives its answer as programs get it."""
-    return lambda question: answer_json(assistant.ask(question.question, question.turns))
+    """Asks an assistant and gives its answer as programs get it; with what a model wrote, unchecked, as `draft`."""
+    drafts = threading.local()
+    models = tuple(Recorded(model, drafts) for model in assistant.models.models)
+    recorded = replace(assistant, models=replace(assistant.models, models=models))
+
+    def ask(question: Question) -> dict[str, Any]:
+        drafts.text = ""
+        answer = answer_json(recorded.ask(question.question, question.turns))
+        return answer | ({"draft": drafts.text} if drafts.text else {})
+
+    return ask
+
+
+class Recorded(ChatModel):
+    """A model whose last answer is kept as it wrote it, thread by thread."""
+
+    def __init__(self, model: ChatModel, drafts: threading.local) -> None:
+        vars(self).update(vars(model))
+        self._drafts = drafts
+
+    def words(self, messages: Sequence[Message], budget: Budget) -> Iterator[tuple[str, bool]]:
+        self._drafts.text = ""
+        for piece, whole in super().words(messages, budget):
+            self._drafts.text += piece
+            yield piece, whole
 
 
 def _answered(ask: Callable[[Question], dict[str, Any]], question: Question) -> dict[str, Any]:

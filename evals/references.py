@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from assistant.answering import Assistant
+from assistant.chain import Models
 from assistant.citations import displayed, quote_citation
 from assistant.corpus import Corpus
+from assistant.drafting import drafted
 from assistant.index import Index
 from assistant.nouns import Hit, Passage
 from assistant.rendering import answer_json, citation_json, hit_json
@@ -22,11 +24,18 @@ Ask = Callable[[Question], dict[str, Any]]
 
 
 def reports(
-    assistant: Assistant, questions: Sequence[Question], corpus: Corpus, origin: dict[str, Any]
+    assistant: Assistant, questions: Sequence[Question], corpus: Corpus, origin: dict[str, Any], asked: Answers
 ) -> dict[str, dict[str, Any]]:
-    """The summary of each system by split and name."""
+    """The summary of each system by split and name; beside a model, the quotes and its own words unchecked."""
     told: dict[str, dict[str, Any]] = {}
-    for name, ask in systems(assistant, corpus).items():
+    asks = systems(replace(assistant, models=Models()), corpus)
+    if assistant.models.models:
+        quotes = replace(assistant, models=Models())
+        asks = {
+            "quotes": lambda question: answer_json(quotes.ask(question.question, question.turns)),
+            "unchecked": lambda question: unchecked(asked[question.id, 0]),
+        }
+    for name, ask in asks.items():
         answers: Answers = {(question.id, 0): ask(question) for question in questions}
         for split, summary in report(questions, answers, corpus, origin)["splits"].items():
             told.setdefault(split, {})[name] = summary
@@ -85,6 +94,30 @@ def _nearest(assistant: Assistant, index: Index, question: str) -> list[Hit]:
     vector = assistant.encoder.encode_query(question)
     rows = index.dense(vector, PASTED)
     return [Hit(index.passages[row], float(index.cosines(vector, [row])[0])) for row in rows]
+
+
+def unchecked(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a model wrote, as it wrote it: its markers are believed, each stands for the whole passage of that number.
+
+    The answer itself where the model was not asked, or gave nothing.
+    """
+    draft = answer.get("draft", "")
+    if answer.get("refused", True) or not draft:
+        return answer
+    hits, said = answer["hits"], drafted(draft, True)
+    named = sorted({number for one in said for number in one.numbers if 0 < number <= len(hits)})
+    keys = ("document", "title", "section", "start", "end", "line_start", "line_end", "url")
+    return answer | {
+        "text": draft,
+        "sentences": [
+            {"text": one.text, "citations": [n for n in one.numbers if n in named], "support": "unsupported"}
+            for one in said
+        ],
+        "citations": [
+            {"number": number, "quote": hits[number - 1]["text"], **{key: hits[number - 1][key] for key in keys}}
+            for number in named
+        ],
+    }
 
 
 def pasted(hits: Sequence[Hit]) -> dict[str, Any]:

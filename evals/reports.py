@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from assistant.corpus import Corpus, corpus_digest
 from assistant.gate import WEIGHTS
 from assistant.settings import CHECKOUT
+from evals import drafts
 from evals.asking import Answers
 from evals.comparing import Change, most_changed
 from evals.gold import Question, gold_digest, locate
@@ -63,7 +64,9 @@ def report(
         if len({one.values["passed"] for one in each}) > 1:
             flaky.append(question.id)
         scores.append(_merged(each))
+    drafted = [answer for answer in answers.values() if answer.get("draft")]
     return {
+        **({"drafts": drafts.summary(drafted)} if drafted else {}),
         "schema": SCHEMA,
         "provenance": origin,
         "repeats": repeats,
@@ -155,6 +158,8 @@ def table(result: dict[str, Any], times: dict[str, Any], changes: Sequence[Chang
             for name in (*(metric.name for metric in METRICS), *COMPOSITES)
         ]
         blocks.append(_aligned(rows))
+    if "drafts" in result:
+        blocks.append(drafts.line(result["drafts"]))
     if times:
         blocks.append(f"latency, ms: p50 {times['total']['p50']:.1f}, p95 {times['total']['p95']:.1f}")
     if result["flaky"]:
