@@ -11,12 +11,12 @@ from typing import Any
 
 from assistant import build as building
 from assistant.build import Progress, Report
-from assistant.chain import Chain, Models, Words, completed
+from assistant.chain import Chain, Models, Words, completed, prompt_for
 from assistant.citations import Claim, cite
 from assistant.comparison import Comparison
 from assistant.corpus import Corpus, load_corpus
 from assistant.embedding import Encoder, open_encoder
-from assistant.errors import IndexUnusable
+from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Decision, decide
 from assistant.generation import ChatModel, Stopped
 from assistant.index import Index, current
@@ -26,7 +26,7 @@ from assistant.llm_writing import Draft
 from assistant.models import QUOTES
 from assistant.models import chain as chain_of
 from assistant.nouns import Answer, Hit, Turn
-from assistant.prompts import Prompts
+from assistant.prompts import Prompt, Prompts
 from assistant.publishing import build_lock
 from assistant.query import check_question, leans, standalone, without_orders
 from assistant.retrieval import Found, as_retriever, retrieve
@@ -72,8 +72,7 @@ class Assistant:
         with self.live.borrow() as index, suppress(Stopped):
             clock = Clock()
             chain = Chain(self.models, stopped)
-            recent = history[-self.settings.history_turns :] if self.settings.history_turns else ()
-            query = self.standalone(index, question, recent, chain)
+            query = self.standalone(index, question, self.recent(history), chain)
             considered = self.consider(index, query)
             # Of two questions in one, those that the documents answer are answered; the others are named.
             answered = [one for one in considered if one.decision.answer]
@@ -122,6 +121,31 @@ class Assistant:
         if self.models.prompts is not None:
             passages = [hit.passage for hit in answer.hits]
             yield from chain.write(index, self.encoder, founds, answer.search_query, passages, clock.waiting)
+
+    def prompt(self, question: str, history: Sequence[Turn] = ()) -> Prompt | None:
+        """What the first model would be sent, or any in the settings' window where there is none; nothing is sent.
+
+        A question that leans on its history is made whole by rule. None where the documents do not answer. Raises UsageError
+        for a question that is empty or too long, or a window in which not one passage has room.
+        """
+        question = check_question(question)
+        prompts = self.models.prompts or Prompts(self.settings.prompts)
+        limits = self.models.models[0].profile if self.models.models else None
+        room = limits.room if limits else self.settings.model_window - self.settings.model_tokens
+        with self.live.borrow() as index:
+            query = self.standalone(index, question, self.recent(history))
+            founds = [one.found for one in self.consider(index, query) if one.decision.answer]
+            if not founds:
+                return None
+            passages = [hit.passage for hit in shared(founds, self.settings.passages)]
+            prompt = prompt_for(prompts, index, self.encoder, founds, query, passages, room)
+        if prompt is None:
+            raise UsageError(f"Not one passage has room in {room} tokens. Raise ASSISTANT_MODEL_WINDOW.")
+        return prompt
+
+    def recent(self, history: Sequence[Turn]) -> Sequence[Turn]:
+        """The earlier turns that a question may lean on."""
+        return history[-self.settings.history_turns :] if self.settings.history_turns else ()
 
     def standalone(self, index: Index, question: str, history: Sequence[Turn], chain: Chain | None = None) -> str:
         """What is searched for a question: made whole by its history, misspelt words put right."""

@@ -54,7 +54,7 @@ class Chain:
         ruled = standalone(question, history, comparison)
         while self._prompts and history and self._left and needs_history(question, comparison):
             model = self._left[0]
-            prompt = self._prompts.standalone(question, history, _room(model), encoder.window.count)
+            prompt = self._prompts.standalone(question, history, model.profile.room, encoder.window.count)
             if prompt is None:
                 break
             try:
@@ -79,12 +79,9 @@ class Chain:
         A draft that is begun and then fails is followed by the first one of the next model, or by nothing.
         """
         assert self._prompts is not None
-        sides = [side.name for side in index.comparison.sides] if _table(founds, index.comparison) else []
         while self._left:
             model = self._left[0]
-            prompt = self._prompts.answer(
-                query, passages, sides, secrets.token_hex(4), _room(model), encoder.window.count
-            )
+            prompt = prompt_for(self._prompts, index, encoder, founds, query, passages, model.profile.room)
             try:
                 if prompt is None:
                     raise Failed("has too small a window for a passage")
@@ -119,6 +116,20 @@ class Chain:
         self._left.remove(model)
 
 
+def prompt_for(
+    prompts: Prompts,
+    index: Index,
+    encoder: Encoder,
+    founds: Sequence[Found],
+    query: str,
+    passages: Sequence[Passage],
+    room: int,
+) -> Prompt | None:
+    """What is sent for a question: for a table where it compares the two sides; None where no passage has room."""
+    sides = [side.name for side in index.comparison.sides] if _table(founds, index.comparison) else []
+    return prompts.answer(query, passages, sides, secrets.token_hex(4), room, encoder.window.count)
+
+
 def completed(index: Index, founds: Sequence[Found], draft: Draft) -> list[Claim | Quote]:
     """The draft's sentences, and quotes for what it leaves out."""
     cited = [
@@ -144,10 +155,6 @@ def rewritten(said: str, question: str, history: Sequence[Turn], comparison: Com
 
 def _table(founds: Sequence[Found], comparison: Comparison) -> bool:
     return len(founds) == 1 and len(comparison.sides) == 2 and compares(founds[0], comparison)
-
-
-def _room(model: ChatModel) -> int:
-    return model.profile.window - model.profile.tokens
 
 
 def _sent(prompt: Prompt) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 FileOption = Annotated[
     str | None, typer.Option("--file", metavar="F.jsonl", help="One JSON object a line; - reads stdin.")
 ]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answer.")]
 NoUpdateOption = Annotated[bool, typer.Option("--no-update", help="Answer from the snapshot as it is.")]
 
 
@@ -121,7 +122,7 @@ def ask(
     question: Annotated[str | None, typer.Argument(help="What you want to know.")] = None,
     file: FileOption = None,
     as_json: JsonOption = False,
-    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answer.")] = None,
+    model: ModelOption = None,
     no_update: NoUpdateOption = False,
     corpus: CorpusOption = None,
     index: IndexOption = None,
@@ -146,12 +147,39 @@ def ask(
 
 
 @app.command()
+def prompt(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    as_json: JsonOption = False,
+    model: ModelOption = None,
+    no_update: NoUpdateOption = False,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+) -> None:
+    """Show what a model would be sent for a question, without sending it."""
+    from dataclasses import asdict
+
+    settings = load_settings(corpus=corpus, index=index, model=model)
+    check(question)
+    with opened(settings, not no_update) as assistant:
+        made = assistant.prompt(question)
+    if as_json:
+        facts = asdict(made) if made else {"messages": [], "passages": 0, "tokens": 0}
+        print(json.dumps({"question": question, "refused": made is None, **facts}))
+    elif made is None:
+        print("Nothing would be sent: the documents do not answer this question.")
+    else:
+        for message in made.messages:
+            print(f"--- {message.role}, from {message.file}\n\n{message.text}\n")
+        print(f"--- {made.passages} passages, at most {made.tokens} tokens")
+
+
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", help="The port to listen on.")] = None,
     corpus: CorpusOption = None,
     index: IndexOption = None,
-    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answer.")] = None,
+    model: ModelOption = None,
 ) -> None:
     """Serve the web chat and the API in one process."""
     from assistant.api import run

@@ -16,19 +16,19 @@ _OPEN_TAG = re.compile(r"<[/\w]{0,12}\Z")
 # "[1]", "[1, 2]", "[^3]", "[passage 4]", "(source 5)", "【6†L1】"; "[1](address)" is a link.
 _WORD = r"(?:passages?|sources?|nos?\.?)\s*"
 _NUMBERS = rf"(\d{{1,3}}(?:\s*(?:[,;&–-]|and)\s*(?:{_WORD})?\d{{1,3}})*)(?!\d)"
-_NAMED = rf"\s*(?:[\[【]\^?(?:{_WORD})?|\((?:passages?|sources?)\s*){_NUMBERS}"
+_BRACKET = rf"\s*[\[【]\^?(?:{_WORD})?"
 _INSIDE = r"[^\[\]【】()`]"
 _MARK = re.compile(
-    rf"{_NAMED}(?:\s*[:†|#,;–-]{_INSIDE}{{0,80}})?(?:[\]】](?!\([^()\s]*(?:\s+\"[^\"]*\")?\))|\))", re.IGNORECASE
+    rf"(?:{_BRACKET}|\s*\((?:passages?|sources?)\s*){_NUMBERS}(?:\s*[:†|#,;–-]{_INSIDE}{{0,80}})?"
+    r"(?:[\]】](?!\([^()\s]*(?:\s+\"[^\"]*\")?\))|\))",
+    re.IGNORECASE,
 )
 # What is left around markers in brackets of their own, and the beginning of one that has no end.
 _EMPTIED = re.compile(r"\s*[\[【(]\s{3,}[\s,;&]*[\]】)]")
-_HALF = re.compile(rf"{_NAMED}(?!{_INSIDE}*[\]】)])|\s*[\[【]\^?\w{{0,8}}\.?\s*\Z", re.IGNORECASE)
+_HALF = re.compile(rf"{_BRACKET}{_NUMBERS}(?!{_INSIDE}*[\]】])|\s*[\[【]\^?\w{{0,8}}\.?\s*\Z", re.IGNORECASE)
 # What the next characters may make a marker, or a link, in which no sentence ends.
 _ADDRESS = r"\([^()\s]*(?:\Z|\s+(?:\Z|\"[^\"]*\"?\Z))"
-_OPEN = re.compile(
-    rf"\[[^\[\]]*(?:\Z|\](?:\Z|{_ADDRESS}))|【[^\[\]【】]*(?:\Z|[\]】](?:\Z|{_ADDRESS}))|\([^()]*\Z"
-)
+_OPEN = re.compile(rf"\[[^\[\]]*(?:\Z|\](?:\Z|{_ADDRESS}))|【[^\[\]【】]*(?:\Z|[\]】](?:\Z|{_ADDRESS}))|\([^()]*\Z")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)[^`]+\1(?![`]|\Z)")
 _LINE_MARKS = re.compile(r"\s*(?:>\s*)*((?:[-*+•]|\d{1,2}[.)])\s+(?:\[[ xX]\]\s+)?)?")
 _HEADING = re.compile(r"#{1,6}\s")
@@ -65,22 +65,21 @@ def drafted(text: str, final: bool) -> list[Said]:
     lines = [_without_marks(line.rstrip()) for line in text.split("\n")]
     fenced, row = False, 0
     for number, (line, item) in enumerate(lines):
-        following, mark = lines[number + 1] if number + 1 < len(lines) else ("", False)
-        if mark:
-            following = ""
-        # The line after it tells whether it is a header or a heading.
-        open_end = not final and number >= len(lines) - 2 and _RULE.fullmatch(following) is not None
+        # The line after it tells whether it is a header or a heading; an item of a list does not.
+        following, other = lines[number + 1] if number + 1 < len(lines) else ("", False)
+        open_end = not final and not other and number >= len(lines) - 2 and _RULE.fullmatch(following) is not None
+        rule = "" if other else following
         if _FENCE.match(line):
             fenced = not fenced
         elif fenced or _HEADING.match(line):
             pass
         elif line.startswith("|"):
-            if not (open_end or is_delimiter_row(line) or is_delimiter_row(following)):
+            if not (open_end or is_delimiter_row(line) or is_delimiter_row(rule)):
                 said += _cells(line, row)
                 row += 1
         else:
             found = _sentences(line)
-            underlined = _UNDERLINE.fullmatch(following) and len(found) == 1 and not item
+            underlined = _UNDERLINE.fullmatch(rule) and len(found) == 1 and not item
             if not (underlined and not _STOPPED.search(found[0].text)):
                 said += found[:-1] if open_end else found
     return said
@@ -124,8 +123,6 @@ def _blank(match: re.Match[str]) -> str:
 def _sentences(line: str) -> list[Said]:
     """The sentences of a line; a marker belongs to the sentence it stands in or behind."""
     bare, marks = _without_markers(line)
-    while (whole := _HALF.sub(_blank, bare)) != bare:
-        bare = whole
     spans = sentence_spans(bare)
     numbers: list[list[int]] = [[] for _ in spans]
     for start, named in sorted(marks):
@@ -152,5 +149,7 @@ def _cells(line: str, row: int) -> list[Said]:
 
 
 def _tidied(text: str) -> str:
-    """A sentence on one line, the gap that a marker left before a stop closed."""
+    """A sentence on one line without half a marker, the gap that a marker left before a stop closed."""
+    while (whole := _HALF.sub("", text)) != text:
+        text = whole
     return re.sub(r"\s+([.,;:!?])(?=[\s\"'”’)]|\Z)", r"\1", " ".join(text.split()))

@@ -90,6 +90,11 @@ class Profile(BaseModel):
         return "" if LOOPBACK.match(host) else host
 
     @property
+    def room(self) -> int:
+        """The tokens that a question may take, so that the longest answer still fits into the window."""
+        return self.window - self.tokens
+
+    @property
     def heat(self) -> float | None:
         """The temperature to ask for: none on a machine of one's own; elsewhere the provider's, as some allow no other."""
         if self.temperature is None and (self.url or self.provider in (LLAMACPP, "ollama")):
@@ -99,7 +104,7 @@ class Profile(BaseModel):
     def secret(self) -> str:
         """The key, from the environment; empty where there is none."""
         known = PROVIDERS.get(self.provider)
-        return os.environ.get(self.key or (known.key if known else ""), "")
+        return os.environ.get(self.key or (known.key if known else ""), "").strip()
 
 
 def chain(settings: Settings) -> tuple[Profile, ...]:
@@ -110,11 +115,9 @@ def chain(settings: Settings) -> tuple[Profile, ...]:
     profiles = read_profiles(settings)
     names = [settings.model]
     found: list[Profile] = []
-    while names:
+    while names and names[0] != QUOTES:
         name, *names = names
-        if name == QUOTES or any(name in (one.name, one.model) for one in found):
-            if name == QUOTES:
-                break
+        if any(name == (one.name or one.model) for one in found):
             continue
         profile = profiles.get(name) or _named(name, settings, profiles)
         check(profile)
@@ -131,40 +134,48 @@ def read_profiles(settings: Settings) -> dict[str, Profile]:
     where = f"The profiles file {str(settings.profiles)!r}"
     try:
         data = yaml.safe_load(settings.profiles.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{where} cannot be read ({_first_line(error)}). See ASSISTANT_PROFILES.") from error
+    except OSError as error:
+        raise UsageError(f"{where} cannot be read ({error.strerror}). See ASSISTANT_PROFILES.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{where} is no YAML{place}. See ASSISTANT_PROFILES.") from error
     if not isinstance(data, dict):
         raise UsageError(f"{where} must hold a name and a model for each profile.")
     found = {}
     for name, values in data.items():
-        if not isinstance(values, dict) or not isinstance(name, str) or name == QUOTES or ":" in name:
+        if not isinstance(values, dict) or not isinstance(name, str) or name in ("", QUOTES) or ":" in name:
             raise UsageError(f"{where}: {name!r} must be a name of your own with a `model:` below it.")
-        found[name] = _profile(settings, f"{where}, {name!r}", **{**values, "name": name})
+        found[name] = _profile(settings, f"{where}, {name!r}", {**values, "name": name})
     return found
 
 
 def check(profile: Profile) -> None:
-    """Raises UsageError where what a profile needs is not there: the provider, its package, the file, the key."""
-    name = profile.model
-    if ":" not in name or not profile.model_name:
-        known = ", ".join([QUOTES, *(f"{one}:…" for one in PROVIDERS)])
-        raise UsageError(f"There is no model {name!r}. Known: {known}, any other provider:NAME of LangChain.")
-    provider = PROVIDERS.get(profile.provider)
+    """Raises UsageError where what a profile needs is not there: the provider, its package, the file, the URL, the key."""
+    what = f"The model {profile.label!r}"
+    if not profile.provider or not profile.model_name:
+        raise UsageError(f"{what} must be PROVIDER:NAME, with one of {', '.join(PROVIDERS)} or another of LangChain's.")
+    provider = PROVIDERS.get(profile.provider)  # LangChain knows more; it is asked for them when the model is opened
     if profile.provider == LLAMACPP:
         llamacpp.check_extra()
-        llamacpp.check_file(Path(profile.model_name).expanduser())
-    if provider is None:
-        return  # LangChain knows more of them; it is asked when the model is opened
-    if find_spec(provider.module) is None:
+        try:
+            llamacpp.check_file(Path(profile.model_name).expanduser())
+        except RuntimeError as error:  # the home of somebody who is not known
+            raise UsageError(f"{what} has a path that is none: {profile.model_name!r}.") from error
+    if provider and find_spec(provider.module) is None:
         raise UsageError(
-            f"The model {name!r} needs the extra {provider.extra!r}. Run: pip install -c constraints.txt -e '.[{provider.extra}]'"
+            f"{what} needs the extra {provider.extra!r}. Run: pip install -c constraints.txt -e '.[{provider.extra}]'"
         )
-    if profile.url and not re.match(r"https?://[^/\s]+", profile.url):
-        raise UsageError(f"The URL of the model {name!r} must begin with http:// or https:// and name a host.")
-    if provider.key and not profile.url and not profile.secret():
-        raise UsageError(f"The model {name!r} needs a key in the environment variable {profile.key or provider.key}.")
+    if profile.url and not _is_url(profile.url):
+        raise UsageError(f"{what} has a URL that is none: it must begin with http:// or https:// and name a host.")
+    if profile.tokens * 2 > profile.window:
+        raise UsageError(
+            f"{what} may answer in {profile.tokens} tokens; that is over half of its window of {profile.window}."
+        )
     if profile.key and not profile.secret():
-        raise UsageError(f"The model {name!r} needs a key in the environment variable {profile.key}; it is not set.")
+        raise UsageError(f"{what} needs a key, and the environment variable that its `key:` names is not set.")
+    if provider and provider.key and not profile.url and not profile.secret():
+        raise UsageError(f"{what} needs a key in the environment variable {provider.key}.")
 
 
 def leaves(profiles: Sequence[Profile]) -> list[str]:
@@ -177,28 +188,34 @@ def _named(name: str, settings: Settings, profiles: Mapping[str, Profile]) -> Pr
         known = ", ".join([QUOTES, *profiles, *(f"{one}:…" for one in PROVIDERS)])
         raise UsageError(f"There is no model {name!r}. Known: {known}, any other provider:NAME of LangChain.")
     url = settings.model_url if name == settings.model else ""
-    return _profile(settings, f"The model {name!r}", model=name, url=url)
+    return _profile(settings, f"The model {name!r}", {"model": name, "url": url})
 
 
-def _profile(settings: Settings, where: str, **values: Any) -> Profile:
-    limits: dict[str, Any] = {
+def _profile(settings: Settings, where: str, values: Mapping[Any, Any]) -> Profile:
+    limits = {
         "window": settings.model_window,
         "tokens": settings.model_tokens,
         "seconds": settings.model_seconds,
         "first_seconds": settings.model_first_seconds,
     }
     try:
-        return Profile(**{**limits, **values})
-    except (ValidationError, TypeError) as error:
+        return Profile.model_validate({**limits, **values})
+    except ValidationError as error:
         # Without the value: a key in the place of its variable's name must not be repeated.
-        what = error.errors()[0] if isinstance(error, ValidationError) else None
-        said = f"{'.'.join(map(str, what['loc']))}: {what['msg']}" if what else "is not a profile"
-        raise UsageError(f"{where}: {said}.") from None
+        first = error.errors()[0]
+        named = first["type"] == "string_pattern_mismatch"
+        said = "must be the name of an environment variable that holds the key" if named else first["msg"]
+        raise UsageError(f"{where}: {'.'.join(map(str, first['loc']))}: {said}.") from None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
+    return bool(named) and text.isprintable() and " " not in text
 
 
 def _listed(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

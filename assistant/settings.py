@@ -46,13 +46,18 @@ class Settings(BaseSettings):
     model_url: str = Field(default="", description="Where an `openai:` model is served, if not at OpenAI.")
     profiles: Path | None = Field(default=None, description="A YAML file of named models with their limits.")
     fallback: str = Field(default="", description="Models to try when the first fails, separated by commas.")
-    model_window: int = Field(default=4096, ge=1024, description="Tokens that the model reads and writes at most.")
+    model_window: int = Field(
+        default=4096, ge=1024, le=2_000_000, description="Tokens that the model reads and writes at most."
+    )
     model_tokens: int = Field(default=320, ge=16, le=8192, description="The longest answer of a model, in tokens.")
     model_seconds: float = Field(default=60, gt=0, le=3600, description="How long a model may take for its answer.")
     model_first_seconds: float = Field(
         default=30, gt=0, le=3600, description="How long it may take for its first word."
     )
-    model_threads: int = Field(default=os.cpu_count() or 2, ge=1, le=256, description="Threads of a `llamacpp:` model.")
+    # One less than there are: threads of llama.cpp wait for one another, and crawl where one shares its core.
+    model_threads: int = Field(
+        default=max(1, (os.cpu_count() or 2) - 1), ge=1, le=256, description="Threads of a `llamacpp:` model."
+    )
     prompts: Path = Field(default_factory=_default_prompts, description="The folder of the prompts.")
     passages: int = Field(default=5, ge=1, le=50, description="How many passages an answer is written from.")
     passage_characters: int = Field(default=700, ge=100, le=8000, description="The longest passage, in characters.")
