@@ -44,7 +44,7 @@ class Chain:
         self._prompts = models.prompts
         self._left = list(models.models)
         self._stopped = stopped
-        self._budget = Budget(self._left[0].profile.seconds if self._left else 0.0, stopped)
+        self._budget: Budget | None = None  # begins with the first request
         self.failures: list[str] = []  # a sentence for each model that failed
         self.notices: list[str] = []  # what a reader should know of the one that answered
         self.answered_by = ""
@@ -108,6 +108,7 @@ class Chain:
 
     def _share(self) -> Budget:
         """The time for the next request: half of what is left where another model could follow."""
+        self._budget = self._budget or Budget(self._left[0].profile.seconds)
         left = self._budget.left / (2 if len(self._left) > 1 else 1)
         return Budget(min(left, self._left[0].profile.seconds), self._stopped)
 

@@ -16,19 +16,19 @@ _OPEN_TAG = re.compile(r"<[/\w]{0,12}\Z")
 # "[1]", "[1, 2]", "[^3]", "[passage 4]", "(source 5)", "【6†L1】"; "[1](address)" is a link.
 _WORD = r"(?:passages?|sources?|nos?\.?)\s*"
 _NUMBERS = rf"(\d{{1,3}}(?:\s*(?:[,;&–-]|and)\s*(?:{_WORD})?\d{{1,3}})*)(?!\d)"
-_BRACKET = rf"\s*[\[【]\^?(?:{_WORD})?"
+_BRACKET = rf"[\[【]\^?(?:{_WORD})?"
 _INSIDE = r"[^\[\]【】()`]"
 _MARK = re.compile(
-    rf"(?:{_BRACKET}|\s*\((?:passages?|sources?)\s*){_NUMBERS}(?:\s*[:†|#,;–-]{_INSIDE}{{0,80}})?"
+    rf"(?:{_BRACKET}|\((?:passages?|sources?)\s*){_NUMBERS}(?:\s*[:†|#,;–-]{_INSIDE}{{0,80}})?"
     r"(?:[\]】](?!\([^()\s]*(?:\s+\"[^\"]*\")?\))|\))",
     re.IGNORECASE,
 )
-# What is left around markers in brackets of their own, and the beginning of one that has no end.
-_EMPTIED = re.compile(r"\s*[\[【(]\s{3,}[\s,;&]*[\]】)]")
-_HALF = re.compile(rf"{_BRACKET}{_NUMBERS}(?!{_INSIDE}*[\]】])|\s*[\[【]\^?\w{{0,8}}\.?\s*\Z", re.IGNORECASE)
+# What is left around markers in brackets of their own; a marker without its end; one that has only begun.
+_EMPTIED = re.compile(r"[\[【(]\s{3}[\s,;&]*[\]】)]")
+_HALF = re.compile(rf"{_BRACKET}{_NUMBERS}(?!{_INSIDE}*[\]】])", re.IGNORECASE)
+_BEGUN = re.compile(r"[\[【]\^?\w{0,8}\.?\Z")
 # What the next characters may make a marker, or a link, in which no sentence ends.
-_ADDRESS = r"\([^()\s]*(?:\Z|\s+(?:\Z|\"[^\"]*\"?\Z))"
-_OPEN = re.compile(rf"\[[^\[\]]*(?:\Z|\](?:\Z|{_ADDRESS}))|【[^\[\]【】]*(?:\Z|[\]】](?:\Z|{_ADDRESS}))|\([^()]*\Z")
+_OPEN = re.compile(r"\[[^\]]*\]?\Z|【[^\]】]*\Z|\([^)]*\Z")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)[^`]+\1(?![`]|\Z)")
 _LINE_MARKS = re.compile(r"\s*(?:>\s*)*((?:[-*+•]|\d{1,2}[.)])\s+(?:\[[ xX]\]\s+)?)?")
 _HEADING = re.compile(r"#{1,6}\s")
@@ -67,7 +67,7 @@ def drafted(text: str, final: bool) -> list[Said]:
     for number, (line, item) in enumerate(lines):
         # The line after it tells whether it is a header or a heading; an item of a list does not.
         following, other = lines[number + 1] if number + 1 < len(lines) else ("", False)
-        open_end = not final and not other and number >= len(lines) - 2 and _RULE.fullmatch(following) is not None
+        open_end = not final and number >= len(lines) - 2 and _RULE.fullmatch(following) is not None
         rule = "" if other else following
         if _FENCE.match(line):
             fenced = not fenced
@@ -90,11 +90,9 @@ def _settled(text: str) -> str:
     text = _OPEN_TAG.sub("", text)
     begin = text.rfind("\n") + 1
     while True:
-        line = text[begin:]
-        bare, _ = _without_markers(line)
-        opens = [match.start() for one in (line, bare) if (match := _OPEN.search(one))]
-        if (code := _CODE_SPAN.sub(_blank, line).find("`")) >= 0:
-            opens.append(code)
+        bare, _ = _without_markers(text[begin:])
+        bracket, tick = _OPEN.search(bare), _CODE_SPAN.sub(_blank, bare).find("`")
+        opens = [at for at in (bracket.start() if bracket else -1, tick) if at >= 0]
         if not opens:
             return text
         text = text[: begin + min(opens)]
@@ -150,6 +148,7 @@ def _cells(line: str, row: int) -> list[Said]:
 
 def _tidied(text: str) -> str:
     """A sentence on one line without half a marker, the gap that a marker left before a stop closed."""
-    while (whole := _HALF.sub("", text)) != text:
-        text = whole
+    text = _HALF.sub("", text).rstrip()
+    while begun := _BEGUN.search(text, max(0, len(text) - 11)):
+        text = text[: begun.start()].rstrip()
     return re.sub(r"\s+([.,;:!?])(?=[\s\"'”’)]|\Z)", r"\1", " ".join(text.split()))

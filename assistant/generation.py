@@ -21,6 +21,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from anyio import CancelScope
+
 from assistant import llamacpp
 from assistant.errors import ModelUnavailable, UsageError
 from assistant.models import LLAMACPP, Profile
@@ -121,7 +123,8 @@ class ChatModel:
         first = Budget(self._first(budget))
         pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         model = self._model(first.left)
-        future = asyncio.run_coroutine_threadsafe(_pump(model, list(messages), pieces.put), _loop())
+        scopes: list[CancelScope] = []
+        future = asyncio.run_coroutine_threadsafe(_pump(model, list(messages), pieces.put, scopes.append), _loop())
         future.add_done_callback(lambda _: pieces.put(None))
         length = 0
         try:
@@ -142,7 +145,7 @@ class ChatModel:
                     raise Failed("did not stop writing")
                 yield piece, False
         finally:
-            future.cancel()
+            _loop().call_soon_threadsafe(_cancel, future, scopes)
         yield "", _ended(future, length)
 
     def _model(self, timeout: float) -> Any:
@@ -164,15 +167,31 @@ def _served(profile: Profile, threads: int) -> llamacpp.LlamaServer:
     return llamacpp.served(Path(profile.model_name).expanduser(), profile.window, threads)
 
 
-async def _pump(model: Any, messages: list[Message], put: Callable[[str], None]) -> str:
-    """Reads the whole stream; gives why it ended, nothing where the provider did not say."""
+async def _pump(
+    model: Any, messages: list[Message], put: Callable[[str], None], began: Callable[[CancelScope], None]
+) -> str:
+    """Reads the whole stream; gives why it ended, nothing where the provider did not say.
+
+    `began` is given what cancels it. A task that is cancelled directly may be in the middle of closing its connection,
+    which then stays open.
+    """
     reason = ""
-    async for chunk in model.astream(messages):
-        told: Mapping[str, Any] = chunk.response_metadata
-        reason = str(told.get("finish_reason") or told.get("stop_reason") or told.get("done_reason") or reason)
-        if chunk.text:
-            put(str(chunk.text))
+    with CancelScope() as scope:
+        began(scope)
+        async for chunk in model.astream(messages):
+            told: Mapping[str, Any] = chunk.response_metadata
+            reason = str(told.get("finish_reason") or told.get("stop_reason") or told.get("done_reason") or reason)
+            if chunk.text:
+                put(str(chunk.text))
     return reason
+
+
+def _cancel(future: "Future[str]", scopes: Sequence[CancelScope]) -> None:
+    """Cancels a `_pump`, begun or not; called in its loop."""
+    if scopes and not future.done():
+        scopes[0].cancel()
+    else:
+        future.cancel()
 
 
 def _ended(future: "Future[str]", length: int) -> bool:

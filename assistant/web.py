@@ -62,7 +62,7 @@ def chat(stream: Stream, comparison: Comparison = NOTHING) -> Any:
     ):
         with gradio.Column(scale=3, min_width=320):
             gradio.Markdown(
-                f"# {escape_markdown(title)}\nEvery sentence is quoted from the documents; its number leads to the place."
+                f"# {escape_markdown(title)}\nEvery sentence is checked against the documents; its number leads to the place."
             )
             gradio.ChatInterface(
                 respond,

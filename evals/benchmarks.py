@@ -71,13 +71,19 @@ def judge_support(
 
 @app.command(name="attack")
 def judge_checking(
-    split: Annotated[str | None, typer.Option("--split", help="Only dev or test.")] = None, as_json: JsonOption = False
+    split: Annotated[str | None, typer.Option("--split", help="Only dev or test.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 where more passes than may.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """An attacker in the place of a model: what of its lies, truths and junk reaches a reader."""
     assistant = opened(load_settings())
     questions = [one for one in load_gold(GOLD) if split in (None, one.split)]
     result = attacks.attack(assistant, questions)
     print(canonical(result) if as_json else attacks.table(result))
+    if check and (faults := attacks.faults(result)):
+        for fault in faults:
+            complain(fault)
+        raise typer.Exit(1)
 
 
 @app.command()

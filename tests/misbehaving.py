@@ -46,13 +46,16 @@ class Gone(ConnectionError):
 
 
 class Server(ThreadingHTTPServer):
-    """Speaks on a free port of 127.0.0.1; a test sets what it says and in pieces of how many characters."""
+    """Speaks on a free port of 127.0.0.1; a test sets what it says and in pieces of how many characters.
+
+    What it says may be a function of the request's body.
+    """
 
     request_queue_size = 64
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.say = SAY
+        self.say: str | Callable[[dict[str, Any]], str] = SAY
         self.chunk = 7
         self._lock = threading.Lock()
         self._requests: list[Request] = []
@@ -113,8 +116,9 @@ class Server(ThreadingHTTPServer):
 class Reply:
     """One answer in the making: whole, or a stream of events as llama.cpp writes it."""
 
-    def __init__(self, handler: "Handler", times: int) -> None:
-        self.say, self.chunk = handler.server.say, handler.server.chunk
+    def __init__(self, handler: "Handler", times: int, asked: dict[str, Any] | None = None) -> None:
+        say = handler.server.say
+        self.say, self.chunk = say if isinstance(say, str) else say(asked or {}), handler.server.chunk
         self.half = self.say[: len(self.say) // 2]
         self.authorization = handler.headers.get("Authorization", "")
         self.times = times
@@ -365,7 +369,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         request = Request(behaviour, {name.lower(): value for name, value in self.headers.items()}, asked)
         with self.server.replying(request) as times:
-            BEHAVIOURS[behaviour](Reply(self, times))
+            BEHAVIOURS[behaviour](Reply(self, times, asked))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: a test's output is for the test."""

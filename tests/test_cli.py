@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,37 @@ def test_a_setting_that_is_no_number_names_its_variable(ready):
     assert "ASSISTANT_PASSAGES" in done.stderr
 
 
+KEY = f"sk-test-{'4242' * 8}"
+MODELS = {
+    "a provider that nobody knows": ({"ASSISTANT_MODEL": "nonsense:x"}, "nonsense:x"),
+    "half a name": ({"ASSISTANT_MODEL": "openai:"}, "openai:"),
+    "no key": ({"ASSISTANT_MODEL": "openai:x"}, "OPENAI_API_KEY"),
+    "no model file": ({"ASSISTANT_MODEL": "llamacpp:/no/such/model.gguf"}, "model file|local extra"),
+    "no URL": ({"ASSISTANT_MODEL": "openai:x", "ASSISTANT_MODEL_URL": f"localhost:8080/{KEY}"}, "URL"),
+    "no window": ({"ASSISTANT_MODEL": "ollama:x", "ASSISTANT_MODEL_TOKENS": "4000"}, "window"),
+    "no time": ({"ASSISTANT_MODEL": "ollama:x", "ASSISTANT_MODEL_SECONDS": "0"}, "ASSISTANT_MODEL_SECONDS"),
+    "no fallback": ({"ASSISTANT_MODEL": "ollama:x", "ASSISTANT_FALLBACK": "nothing"}, "nothing"),
+    "no prompts": ({"ASSISTANT_MODEL": "ollama:x", "ASSISTANT_PROMPTS": "/no/such/folder"}, "ASSISTANT_PROMPTS"),
+    "no profiles": ({"ASSISTANT_MODEL": "fast", "ASSISTANT_PROFILES": "/no/such/file.yaml"}, "ASSISTANT_PROFILES"),
+    "a key for a name": (
+        {"ASSISTANT_MODEL": "fast", "ASSISTANT_PROFILES": "{folder}/profiles.yaml"},
+        "environment variable",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_cannot_be_called_is_wrong_configuration(name, ready, tmp_path):
+    (tmp_path / "profiles.yaml").write_text(f"fast: {{model: 'openai:x', key: {KEY}}}")
+    variables, said = MODELS[name]
+    given = {variable: value.format(folder=tmp_path) for variable, value in variables.items()}
+    without = {variable: value for variable, value in ready.items() if not variable.endswith("_API_KEY")}
+    done = run(["ask", QUESTION], {**without, **given})
+    complains_once(done, 2)
+    assert re.search(said, done.stderr)
+    assert "4242" not in done.stderr
+
+
 def test_an_argument_that_is_not_utf8_is_one_line(ready):
     done = subprocess.run(
         [sys.executable, "-m", "assistant.cli", "ask", "--json", b"what is \xff in containers"],
@@ -123,6 +155,49 @@ def test_escape_codes_of_a_document_never_reach_a_terminal(tmp_path, index_home,
         done = run([command, "Which port does the container registry listen on?"], environment)
         assert "5000" in done.stdout
         assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout)
+
+
+def test_prompt_shows_what_would_be_sent_and_sends_nothing(ready):
+    """To an address where nothing answers; and without a model, what any would be sent."""
+    server = {"ASSISTANT_MODEL": "openai:x", "ASSISTANT_MODEL_URL": "http://127.0.0.1:9/v1"}
+    for environment in (ready, {**ready, **server}):
+        done = run(["prompt", "Why do containers start fast?"], environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "--- system, from answer.md\n" in done.stdout
+        assert "--- user, from question.md\n" in done.stdout
+        assert "Containers can start almost instantly" in done.stdout
+        assert "Question: Why do containers start fast?\n" in done.stdout
+        assert done.stdout.splitlines()[-1].startswith("--- 5 passages, at most ")
+
+
+def test_prompt_gives_json_to_programs(ready):
+    done = run(["prompt", "--json", "Compare the isolation of containers and VMs"], ready)
+    facts = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(facts) == ["question", "refused", "messages", "passages", "tokens"]
+    assert [(one["role"], one["file"]) for one in facts["messages"]] == [
+        ("system", "comparison.md"),
+        ("user", "question.md"),
+    ]
+    assert not facts["refused"] and facts["passages"] == 5 and 500 < facts["tokens"] < 4096
+
+
+def test_prompt_keeps_to_the_window_of_the_model(ready):
+    small = {**ready, "ASSISTANT_MODEL_WINDOW": "1024"}
+    facts = json.loads(run(["prompt", "--json", QUESTION], small).stdout)
+    assert 0 < facts["passages"] < 5 and facts["tokens"] <= 1024 - 320
+    done = run(["prompt", QUESTION], {**small, "ASSISTANT_MODEL_TOKENS": "900"})
+    complains_once(done, 2)
+    assert "ASSISTANT_MODEL_WINDOW" in done.stderr
+
+
+def test_prompt_says_that_nothing_would_be_sent(ready):
+    refused = "What does a Docker subscription cost?"
+    done = run(["prompt", refused], ready)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Nothing would be sent: the documents do not answer this question.\n"
+    facts = json.loads(run(["prompt", "--json", refused], ready).stdout)
+    assert facts == {"question": refused, "refused": True, "messages": [], "passages": 0, "tokens": 0}
 
 
 def test_a_refusal_is_no_failure(ready):
@@ -262,31 +337,46 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_published(tmp_path,
     assert "port 5000" in json.loads(asked.stdout)["text"]
 
 
-HELP = """
+LOADED = """
 import sys
 from assistant.cli import main
-sys.argv = ["assistant", *sys.argv[1:]]
+names, *sys.argv[1:] = sys.argv[1:]
 try:
     main()
 except SystemExit as end:
     code = end.code
-heavy = "chromadb gradio langchain langchain_core torch onnxruntime fastapi numpy sentence_transformers".split()
-print(code, [name for name in heavy if name in sys.modules])
+print(code, [name for name in names.split() if name in sys.modules])
 """
+HEAVY = "chromadb gradio langchain langchain_core torch onnxruntime fastapi numpy sentence_transformers httpx"
+# What only a model needs.
+MODEL = "langchain langchain_openai langchain_anthropic langchain_ollama openai anthropic ollama xllamacpp torch gradio fastapi"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["ask", ""]])
-def test_help_and_a_wrong_question_load_nothing_heavy(arguments, ready):
+def loaded(names: str, arguments, env) -> str:
+    """The exit code of a command, and which of these modules it has imported."""
     done = subprocess.run(
-        [sys.executable, "-c", HELP, *arguments], env=ready, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOADED, names, *arguments], env=env, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == f"{2 if arguments[-1] == '' else 0} []"
     assert "\x1b" not in done.stdout
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["ask", "--help"], ["prompt", "--help"], ["ask", ""], ["prompt", ""]]
+)
+def test_help_and_a_wrong_question_load_nothing_heavy(arguments, ready):
+    assert loaded(HEAVY, arguments, ready) == f"{2 if arguments[-1] == '' else 0} []"
+
+
+@pytest.mark.parametrize("command", ["search", "ask", "prompt"])
+def test_without_a_model_nothing_is_loaded_that_only_a_model_needs(command, ready):
+    assert loaded(MODEL, [command, QUESTION], ready) == "0 []"
+    assert loaded(MODEL, [command, ""], ready) == "2 []"
 
 
 def test_help_names_every_command(ready):
     done = run(["--help"], ready)
-    assert all(command in done.stdout for command in ("index", "search", "ask", "serve", "doctor"))
+    assert all(command in done.stdout for command in ("index", "search", "ask", "prompt", "serve", "doctor"))
 
 
 def test_doctor_finds_everything_or_says_what_to_run(ready, tmp_path):

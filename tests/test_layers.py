@@ -14,8 +14,8 @@ PACKAGE = Path(assistant.__file__).parent
 
 # Also the reading order.
 LAYERS = (
-    "nouns errors settings comparison corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment support index live publishing build query intents interaction retrieval gate "
-    "writing citations answering rendering doctor web api cli"
+    "nouns errors settings comparison corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment edits support index live publishing build query intents interaction retrieval gate "
+    "rendering writing citations llamacpp models generation prompts drafting verification llm_writing chain answering doctor web api cli"
 ).split()
 
 THIRD_PARTIES = {
@@ -24,12 +24,15 @@ THIRD_PARTIES = {
     "chromadb": {"index"},
     "fastapi": {"api"},
     "gradio": {"web"},
+    "httpx": {"generation"},
     "huggingface_hub": {"embedding"},
+    "langchain": {"generation"},
     "langchain_core": {"embedding", "retrieval"},
+    "langchain_openai": {"generation"},
     "markdown_it": {"corpus", "chunking", "rendering"},
-    "numpy": {"likeness", "export", "interaction", "embedding", "index", "build", "retrieval", "gate", "writing"},
+    "numpy": {"likeness", "export", "interaction", "embedding", "index", "build", "retrieval", "gate", "writing", "verification"},
     "onnxruntime": {"embedding"},
-    "pydantic": {"settings", "api"},
+    "pydantic": {"settings", "models", "generation", "api"},
     "pydantic_settings": {"settings"},
     "rich": {"cli"},
     "sentence_transformers": {"embedding", "export"},
@@ -38,7 +41,8 @@ THIRD_PARTIES = {
     "torch": {"embedding", "export"},
     "typer": {"cli"},
     "uvicorn": {"api", "cli"},
-    "yaml": {"corpus"},
+    "xllamacpp": {"llamacpp"},
+    "yaml": {"corpus", "models"},
 }
 
 
@@ -105,6 +109,7 @@ SUBJECT = re.compile(r"docker|container|virtual.?machine|\bvms?\b|hypervisor", r
 # What the product calls itself, and a class of Gradio's; export.py compares two models on sample sentences.
 ALLOWED = {
     "cli": ("Answers about containers and virtual machines",),
+    "llamacpp": ("container-vm-assistant",),
     "settings": ("container-vm-assistant",),
     "web": (".gradio-container",),
 }
