@@ -12,7 +12,7 @@ import pytest
 from conftest import child_environment
 from misbehaving import BEHAVIOURS, misbehaving
 from test_api import served
-from test_generation import KEY, SECONDS, closed_port, connections, until
+from test_generation import KEY, closed_port, connections, until
 
 from assistant.answering import open_assistant
 from assistant.chain import Chain
@@ -82,8 +82,7 @@ def opened(founding_corpus, founding_home, monkeypatch):
     assistants = []
 
     def made(**settings):
-        limits = {"model_seconds": SECONDS, "model_first_seconds": SECONDS, **settings}
-        assistants.append(open_assistant(Settings(corpus=founding_corpus, index=founding_home, **limits)))
+        assistants.append(open_assistant(Settings(corpus=founding_corpus, index=founding_home, **settings)))
         return assistants[-1]
 
     yield made
@@ -239,8 +238,8 @@ def test_where_every_model_fails_each_has_its_notice(opened, quotes, profiles, s
 
 
 def test_the_time_of_a_model_begins_with_its_first_request(opened):
-    chain = Chain(opened(model="openai:test", model_url="http://127.0.0.1:1/v1", model_seconds=0.01).models)
-    time.sleep(0.02)
+    chain = Chain(opened(model="openai:test", model_url="http://127.0.0.1:1/v1", model_seconds=0.5).models)
+    time.sleep(0.6)
     assert chain._share().left
 
 

@@ -19,6 +19,7 @@ LAYERS = (
 ).split()
 
 THIRD_PARTIES = {
+    "anyio": {"generation"},
     "Stemmer": {"terms"},
     "bm25s": {"index", "build"},
     "chromadb": {"index"},
@@ -30,7 +31,18 @@ THIRD_PARTIES = {
     "langchain_core": {"embedding", "retrieval"},
     "langchain_openai": {"generation"},
     "markdown_it": {"corpus", "chunking", "rendering"},
-    "numpy": {"likeness", "export", "interaction", "embedding", "index", "build", "retrieval", "gate", "writing", "verification"},
+    "numpy": {
+        "likeness",
+        "export",
+        "interaction",
+        "embedding",
+        "index",
+        "build",
+        "retrieval",
+        "gate",
+        "writing",
+        "verification",
+    },
     "onnxruntime": {"embedding"},
     "pydantic": {"settings", "models", "generation", "api"},
     "pydantic_settings": {"settings"},

@@ -1,0 +1,186 @@
+"""The chat in a real Chromium while a model writes: an attacker, one that has to be stopped, one in doubt, one that fails.
+
+Five questions go to the attacker here; twenty go to it in test_attack_end_to_end.py, through the command line and the API.
+"""
+
+import re
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+import test_chat as chat
+from misbehaving import misbehaving
+from test_api import served
+from test_attack_end_to_end import MODEL, Attacker, environment, harm
+
+from assistant.rendering import DOUBT
+from evals.attacker import CANARY, HOST
+
+pytestmark = chat.pytestmark
+
+QUESTIONS = (
+    "Which should I use to run untrusted code?",
+    "Compare the isolation of containers and VMs",
+    "Why do containers start faster than VMs?",
+    "What is a hypervisor good for?",
+    "Is Docker suited for microservices?",
+)
+# Its source says "typically take longer to start", of booting.
+DOUBTFUL = "VMs take longer to start because a full OS is loaded. [2]"
+# What would be loaded, followed, sent or run, wherever an element of these parts of the page names it.
+ADDRESSES = """() => [...document.querySelectorAll('.message *, .sources *')].flatMap(
+    element => [...element.attributes]
+        .filter(one => /^(href|xlink:href|src|srcset|action|formaction|data|poster|background|on.*)$/i.test(one.name))
+        .map(one => `${one.name}=${one.value}`))"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with misbehaving() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def slow(server, founding_corpus, founding_home, tmp_path_factory):
+    """The address of an assistant whose model takes a moment for each piece that it says."""
+    log = tmp_path_factory.mktemp("slow") / "log"
+    with served(environment(founding_corpus, founding_home, server.url("slow")), log) as client:
+        yield str(client.base_url)
+    assert "Traceback" not in log.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def failing(server, founding_corpus, founding_home, tmp_path_factory):
+    """The address of an assistant whose model is always out of order."""
+    log = tmp_path_factory.mktemp("failing") / "log"
+    with served(environment(founding_corpus, founding_home, server.url("503")), log) as client:
+        yield str(client.base_url)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(chat.CHROMIUM), args=chat.FLAGS)
+        yield launched
+        launched.close()
+
+
+@contextmanager
+def opened(browser, address: str, name: str):
+    """The chat at an address; at the end a picture is taken, and nothing may have left this machine or gone wrong."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    outside: list[str] = []
+    errors: list[str] = []
+
+    def sent(what) -> None:
+        parts = urlsplit(what.url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            outside.append(what.url)
+
+    page.on("request", sent)
+    page.on("websocket", sent)
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
+    page.on("popup", lambda popup: outside.append(popup.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}/")
+    page.get_by_label("Question").wait_for()
+    try:
+        yield page
+    finally:
+        chat.SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=chat.SCREENSHOTS / f"model-{name}.png", full_page=True)
+        page.close()
+    assert outside == []
+    assert errors == []
+
+
+def ask(page, question: str) -> None:
+    # Not by its label: an answer that speaks of a question mark is labelled with its text.
+    box = page.get_by_test_id("textbox")
+    box.fill(question)
+    box.press("Enter")
+
+
+def wait_for_the_end(page, answers: int = 1) -> None:
+    """The buttons below an answer are drawn when it is whole."""
+    from playwright.sync_api import expect
+
+    expect(page.locator(".bot")).to_have_count(answers)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    page.get_by_role("button", name=re.compile("retry", re.IGNORECASE)).first.wait_for()
+
+
+def test_nothing_that_an_attacker_writes_does_harm_in_the_page(browser, slow, server, comparison):
+    server.say, server.chunk = (attacker := Attacker(comparison)), 200
+    before = len(server.requests)
+    with opened(browser, slow, "attacker") as page:
+        title = page.title()
+        for number, question in enumerate(QUESTIONS, 1):
+            ask(page, question)
+            wait_for_the_end(page, number)
+            addresses = page.evaluate(ADDRESSES)
+            assert [one for one in addresses if not re.match(r"href=(?:#|/(?!/))", one)] == []
+            assert page.locator(".bot img, .bot iframe, .bot form, .bot script, .bot style, .bot object").count() == 0
+            assert page.locator(".sources img, .sources iframe, .sources form, .sources script").count() == 0
+            # Its own words; the panel shows the passages as they are.
+            shown = harm(attacker, [page.locator(".bot").last.inner_text()])
+            assert not shown, page.locator(".bot").last.inner_text()
+            text = page.locator("body").inner_text()
+            assert HOST not in text
+            assert CANARY not in text
+        assert page.title() == title
+        assert page.locator(".bot a", has_text=re.compile(r"^\[\d+\]$")).count() >= len(QUESTIONS)
+    assert len(server.requests) == before + len(QUESTIONS) == before + len(attacker.said)
+
+
+def test_stop_closes_the_stream_of_the_model(browser, slow, server):
+    # Half a minute long, in pieces of seven characters.
+    server.say, server.chunk = f"{'Containers start fast, and so on, ' * 100}.", 7
+    before = len(server.requests)
+    with opened(browser, slow, "stopped") as page:
+        ask(page, QUESTIONS[2])
+        until(page, lambda: server.open_streams == 1)
+        page.get_by_role("button", name="Stop").click()
+        until(page, lambda: server.open_streams == 0, seconds=5)
+        server.say = DOUBTFUL
+        ask(page, QUESTIONS[2])
+        page.locator(".bot a").first.wait_for()
+    assert len(server.requests) == before + 2
+
+
+def test_a_doubtful_sentence_has_a_question_mark_and_the_page_says_what_it_means(browser, slow, server):
+    from playwright.sync_api import expect
+
+    server.say, server.chunk = DOUBTFUL, 7
+    with opened(browser, slow, "doubtful") as page:
+        ask(page, QUESTIONS[2])
+        wait_for_the_end(page)
+        link = page.locator(".bot a", has_text=re.compile(r"^\[\d+\?\]$"))
+        expect(link).to_have_count(1)
+        expect(page.locator(".bot")).to_contain_text(DOUBT)
+        target = link.get_attribute("href")
+        assert page.locator(f".sources {target} mark").count() == 1
+
+
+def test_a_model_that_fails_is_named_beside_the_quotes(browser, failing, server):
+    from playwright.sync_api import expect
+
+    with opened(browser, failing, "failed") as page:
+        ask(page, QUESTIONS[2])
+        wait_for_the_end(page)
+        notice = page.locator(".bot").get_by_text(f"The model {MODEL} failed (503). The documents are quoted instead.")
+        expect(notice).to_be_visible()
+        assert page.locator(".bot a", has_text=re.compile(r"^\[1\]$")).count() >= 1
+        assert "SECRET" not in page.content()
+
+
+def until(page, holds, seconds: float = 30.0) -> None:
+    """Waits while the page lives on."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
