@@ -318,7 +318,7 @@ def _opened(profile: Profile, address: str, key: str) -> Any:
             more["api_key"] = secret
         return init_chat_model(name, model_provider=profile.provider, **more, **limits)
     except ImportError as error:
-        raise UsageError(f"The model {profile.model!r} needs a package that is missing ({error.name}).") from error
+        raise UsageError(f"The model {profile.model!r} needs a package that is missing.") from error
     except (ValueError, TypeError) as error:
         raise UsageError(
             f"The model {profile.model!r} cannot be opened ({type(error).__name__}). Is the provider one of LangChain's, and its key set?"

@@ -13,13 +13,14 @@ from assistant.errors import UsageError
 from assistant.nouns import Passage, Turn
 from assistant.rendering import clean, one_line
 
-ANSWER, COMPARISON, QUESTION = "answer", "comparison", "question"
+ANSWER, QUESTION, COMPARISON, TABLE = "answer", "question", "comparison", "table"
 STANDALONE, CONVERSATION = "standalone", "conversation"
 # The files, and the values that each may name as `$name`.
 FILES: Mapping[str, frozenset[str]] = {
     ANSWER: frozenset({"boundary"}),
     COMPARISON: frozenset({"boundary", "first", "second"}),
     QUESTION: frozenset({"passages", "question"}),
+    TABLE: frozenset({"passages", "question"}),
     STANDALONE: frozenset(),
     CONVERSATION: frozenset({"turns", "question"}),
 }
@@ -112,7 +113,7 @@ class Prompts:
             system = self._message("system", ANSWER, boundary=boundary)
         for most in range(len(passages), 0, -1):
             blocks = numbered(passages[:most], boundary)
-            user = self._message("user", QUESTION, passages=blocks, question=safe(question, boundary))
+            user = self._message("user", TABLE if sides else QUESTION, passages=blocks, question=safe(question, boundary))
             if (length := _length((system, user), count)) <= room:
                 return Prompt((system, user), most, length)
         return None

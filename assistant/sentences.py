@@ -17,7 +17,7 @@ _ABBREVIATIONS = frozenset(
 # These abbreviate only before a number: "No. 5", but "The answer is no."
 _BEFORE_NUMBERS = frozenset("no nos fig figs sec ch vol pp eq approx est min max".split())
 # An end of sentence, closing marks included, blank space, and the first character of what follows.
-_END = re.compile(r"""(?P<stop>[.!?…]+)(?P<close>["'”’)\]*_`]*)(?P<space>\s+)(?=\S)""")
+_END = re.compile(r"""(?<![.!?…])(?P<stop>[.!?…]+)(?P<close>["'”’)\]*_`]*)(?P<space>\s+)(?=\S)""")
 _CODE_SPAN = re.compile(r"(`+)(?:(?!`).|(?!\1)`)*?\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\[[^\[\]]*\]\([^()\s]*(?:\s+\"[^\"]*\")?\)|<https?://[^>\s]*>")
 _QUOTE_MARKS = re.compile(r"[ \t]*(?:>[ \t]?)*")

@@ -132,9 +132,11 @@ def test_nothing_that_an_attacker_writes_does_harm_in_the_page(browser, slow, se
             text = page.locator("body").inner_text()
             assert HOST not in text
             assert CANARY not in text
+            assert f"The model {MODEL}" not in text, "it failed, and nothing of it was shown"
         assert page.title() == title
         assert page.locator(".bot a", has_text=re.compile(r"^\[\d+\]$")).count() >= len(QUESTIONS)
-    assert len(server.requests) == before + len(QUESTIONS) == before + len(attacker.said)
+    # It is also asked to make later questions whole, and obeys as badly.
+    assert len(attacker.said) == len(QUESTIONS) < len(server.requests) - before
 
 
 def test_stop_closes_the_stream_of_the_model(browser, slow, server):
