@@ -59,12 +59,14 @@ def change(
         return None
     worst: tuple[Change, str] = ("none", "")
     first, last = _reach(matcher)
+    # A heading that names both sides says of neither that this is about it.
+    sides = _sides(given, comparison) | {side for one in headings if (side := comparison.only(one)) is not None}
     context = [*given, *(token for heading in headings for token in _tokens(heading))]
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal" or (kind == "delete" and a == b):
             continue
         taken, put = given[max(c, first) : min(d, last)], said[a:b]
-        what = _compared(put, taken, context, comparison)
+        what = _compared(put, taken, context, sides, comparison)
         if what == "meaning":
             words = " ".join(one.text for one in put) or "left out: " + " ".join(one.text for one in taken)
             return "meaning", words
@@ -80,14 +82,15 @@ def _reach(matcher: "SequenceMatcher[str]") -> tuple[int, int]:
 
 
 def _compared(
-    put: Sequence[_Token], taken: Sequence[_Token], context: Sequence[_Token], comparison: Comparison
+    put: Sequence[_Token], taken: Sequence[_Token], context: Sequence[_Token], sides: set[int], comparison: Comparison
 ) -> Change:
-    """What one exchange does; `context` is the whole source with its headings."""
+    """What one exchange does; `context` is the whole source with its headings, `sides` are those it speaks of."""
     if _negations(put) % 2 != _negations(taken) % 2:
         # Turned twice, "does not run slower" for "runs faster", it may say the same.
-        return "wording" if any(opposed(one.text, other.text) for one in put for other in taken) else "meaning"
+        turned = any(opposed(one.text, other.text) for one in _plain(put) for other in _plain(taken))
+        return "wording" if turned else "meaning"
     other = _sides(put, comparison) - _sides(taken, comparison)
-    if other and (_sides(taken, comparison) or not other <= _sides(context, comparison)):
+    if other and (_sides(taken, comparison) or not other <= sides):
         return "meaning"
     new = [one for one in _numbers(put) if not any(same_quantity(one, other) for other in _numbers(taken))]
     made = any(not derived(one, _numbers(context)) for one in new) and any(one.text[0].isdigit() for one in put)
@@ -102,6 +105,10 @@ def _compared(
     left = [one for one in taken if one.text in _LIMITS]
     alike = [one for one in content if any(synonymous(one.text, other.text) for other in taken)]
     return "wording" if len(content) > len(alike) or other or new or (left and not put) else "none"
+
+
+def _plain(tokens: Sequence[_Token]) -> list[_Token]:
+    return [one for one in tokens if one.text not in NEGATIONS and not one.text.endswith("n't")]
 
 
 def _negations(tokens: Sequence[_Token]) -> int:

@@ -113,7 +113,9 @@ class Prompts:
             system = self._message("system", ANSWER, boundary=boundary)
         for most in range(len(passages), 0, -1):
             blocks = numbered(passages[:most], boundary)
-            user = self._message("user", TABLE if sides else QUESTION, passages=blocks, question=safe(question, boundary))
+            user = self._message(
+                "user", TABLE if sides else QUESTION, passages=blocks, question=safe(question, boundary)
+            )
             if (length := _length((system, user), count)) <= room:
                 return Prompt((system, user), most, length)
         return None

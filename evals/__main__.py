@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import random
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -57,6 +58,7 @@ def run(
         Path | None, typer.Option("--failed-from", metavar="RUN", help="Only what did not pass in that run.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions.")] = None,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Only N questions, always the same.")] = None,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, max=64, help="Questions asked at a time.")] = 1,
     repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="Ask each question N times.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was killed.")] = False,
@@ -73,7 +75,7 @@ def run(
     if founding:
         gold, settings = FOUNDING_GOLD, on_founding(settings)
     gold_questions = all_of(gold)
-    questions = chosen(gold_questions, split, only or [], failed_from, limit)
+    questions = drawn(chosen(gold_questions, split, only or [], failed_from, limit), sample)
     standing = FOUNDING_BASELINE if founding else BASELINE
     baseline = read(standing) if check else None
     documents = load_corpus(settings.corpus)
@@ -262,6 +264,15 @@ def chosen(
     if not picked:
         raise UsageError("No gold question is left to ask; see --gold, --split, --only and --failed-from.")
     return picked[:limit]
+
+
+def drawn(questions: list[Question], sample: int | None) -> list[Question]:
+    """So many of the questions, in their order, drawn by a fixed seed; those on poisoned notes stay out of it."""
+    if sample is None:
+        return questions
+    names = [question.id for question in questions if question.kind != POISONED]
+    random.Random(20261124).shuffle(names)
+    return [question for question in questions if question.id in set(names[:sample])]
 
 
 def tell(
