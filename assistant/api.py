@@ -102,7 +102,7 @@ class Service:
         finally:
             self._places.release()
 
-    def ask(self, question: str, history: list[Turn], stopped: Callable[[], bool]) -> Answer:
+    def ask(self, question: str, history: list[Turn], stopped: Callable[[], bool] = lambda: False) -> Answer:
         """The finished answer, or as far as it came until it was stopped."""
         answers = deque(self.stream(question, history, stopped), maxlen=1)
         if not answers:

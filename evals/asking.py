@@ -88,6 +88,8 @@ def read_answers(path: Path) -> Answers:
 
 def asker(assistant: Assistant) -> Callable[[Question], dict[str, Any]]:
     """Asks an assistant and gives its answer as programs get it; with what a model wrote, unchecked, as `draft`."""
+    if not assistant.models.models:
+        return lambda question: answer_json(assistant.ask(question.question, question.turns))
     drafts = threading.local()
     models = tuple(Recorded(model, drafts) for model in assistant.models.models)
     recorded = replace(assistant, models=replace(assistant.models, models=models))

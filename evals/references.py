@@ -24,12 +24,16 @@ Ask = Callable[[Question], dict[str, Any]]
 
 
 def reports(
-    assistant: Assistant, questions: Sequence[Question], corpus: Corpus, origin: dict[str, Any], asked: Answers
+    assistant: Assistant,
+    questions: Sequence[Question],
+    corpus: Corpus,
+    origin: dict[str, Any],
+    asked: Answers | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The summary of each system by split and name; beside a model, the quotes and its own words unchecked."""
     told: dict[str, dict[str, Any]] = {}
     asks = systems(replace(assistant, models=Models()), corpus)
-    if assistant.models.models:
+    if assistant.models.models and asked is not None:
         quotes = replace(assistant, models=Models())
         asks = {
             "quotes": lambda question: answer_json(quotes.ask(question.question, question.turns)),

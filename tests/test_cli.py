@@ -177,7 +177,7 @@ def test_prompt_gives_json_to_programs(ready):
     assert list(facts) == ["question", "refused", "messages", "passages", "tokens"]
     assert [(one["role"], one["file"]) for one in facts["messages"]] == [
         ("system", "comparison.md"),
-        ("user", "question.md"),
+        ("user", "table.md"),
     ]
     assert not facts["refused"] and facts["passages"] == 5 and 500 < facts["tokens"] < 4096
 

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from assistant.answering import open_assistant
+from assistant.chain import Models
 from assistant.corpus import Corpus, load_corpus
 from assistant.errors import IndexUnusable, UsageError
 from assistant.gate import Signals
@@ -247,6 +248,8 @@ def test_what_passes_once_and_fails_once_is_flaky():
 
 class Failing:
     """Fails on every other question, and counts what it is asked."""
+
+    models = Models()
 
     def __init__(self, real):
         self.real, self.asked, self.fails = real, [], True
