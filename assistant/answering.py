@@ -17,15 +17,16 @@ from assistant.comparison import Comparison
 from assistant.corpus import Corpus, load_corpus
 from assistant.embedding import Encoder, open_encoder
 from assistant.errors import IndexUnusable, UsageError
+from assistant.followups import followups
 from assistant.gate import Decision, decide
 from assistant.generation import ChatModel, Stopped
 from assistant.index import Index, current
 from assistant.intents import parts
 from assistant.live import LiveIndex
 from assistant.llm_writing import Draft
-from assistant.models import QUOTES
+from assistant.models import QUOTES, read_profiles
 from assistant.models import chain as chain_of
-from assistant.nouns import Answer, Hit, Turn
+from assistant.nouns import Answer, Document, Hit, Turn
 from assistant.prompts import Prompt, Prompts
 from assistant.publishing import build_lock
 from assistant.query import check_question, leans, standalone, without_orders
@@ -61,18 +62,22 @@ class Assistant:
         return deque(self.stream(question, history), maxlen=1).pop()
 
     def stream(
-        self, question: str, history: Sequence[Turn] = (), stopped: Callable[[], bool] = lambda: False
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        stopped: Callable[[], bool] = lambda: False,
+        query: str = "",
     ) -> Iterator[Answer]:
         """Yields the answer as it grows: first its passages, then the text, a model's sentence by sentence.
 
-        Ends early, and any request to a model with it, soon after `stopped` says so. Raises UsageError for a question that
+        `query` is searched as it is, instead of what would be made of the question and its history. Ends early, and any request to a model with it, soon after `stopped` says so. Raises UsageError for a question that
         is empty or too long, before anything is searched.
         """
         question = check_question(question)
         with self.live.borrow() as index, suppress(Stopped):
             clock = Clock()
             chain = Chain(self.models, stopped)
-            query = self.standalone(index, question, self.recent(history), chain)
+            query = check_question(query) if query else self.standalone(index, question, self.recent(history), chain)
             considered = self.consider(index, query)
             # Of two questions in one, those that the documents answer are answered; the others are named.
             answered = [one for one in considered if one.decision.answer]
@@ -174,6 +179,19 @@ class Assistant:
         with self.live.borrow() as index:
             return retrieve(index, self.encoder, query, count).hits
 
+    def suggestions(self, answer: Answer, asked: Sequence[str] = ()) -> tuple[str, ...]:
+        """What to ask next: the documents answer each of them. `asked` are the questions before this one."""
+        with self.live.borrow() as index:
+            return followups(
+                index, answer, asked, lambda query: all(one.decision.answer for one in self.consider(index, query))
+            )
+
+    def document(self, document_id: str) -> tuple[Document, frozenset[str]] | None:
+        """A document as it is indexed, and the names of all; None where there is none of this name."""
+        with self.live.borrow() as index:
+            found = index.document(document_id)
+            return (found, index.documents) if found else None
+
     def as_retriever(self, count: int = 5) -> Any:
         """The same search as a LangChain `BaseRetriever`."""
         return as_retriever(self.search, count)
@@ -245,17 +263,27 @@ def open_models(settings: Settings) -> Models:
     return Models(tuple(ChatModel(one, settings.model_threads) for one in profiles), Prompts(settings.prompts))
 
 
+def open_choices(settings: Settings) -> dict[str, Models]:
+    """What a reader may have an answer written by, by name: the configured model first, the profiles, the quotes.
+
+    Raises UsageError where one of them cannot be called.
+    """
+    names = dict.fromkeys([settings.model, *read_profiles(settings), QUOTES])
+    return {name: open_models(settings.model_copy(update={"model": name})) for name in names}
+
+
 def open_assistant(
     settings: Settings,
     update: bool = True,
     progress: Callable[[], Progress] | None = None,
     complain: Callable[[str], None] = lambda line: None,
+    models: Models | None = None,
 ) -> Assistant:
     """An assistant on the snapshot of the settings' corpus, which is brought up to date first.
 
-    `complain` is given one line for each document that cannot be read.
+    `complain` is given one line for each document that cannot be read. Without `models` the settings' are opened.
     """
-    models = open_models(settings)
+    models = models or open_models(settings)
     outdated = None
     if update:
         corpus = load_corpus(settings.corpus)

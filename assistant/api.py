@@ -6,40 +6,41 @@ import re
 import socket
 import sys
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from assistant.answering import Assistant, open_assistant, open_models
 from assistant.build import Progress
-from assistant.chain import Models
 from assistant.corpus import comparison_of, load_corpus
 from assistant.errors import AssistantError, Busy, UsageError
-from assistant.generation import Failed
-from assistant.nouns import Answer, Turn
-from assistant.query import check_question, read_history
+from assistant.feedback import open_feedback
+from assistant.query import read_history
 from assistant.rendering import answer_json
+from assistant.serving import Question, Service
 from assistant.settings import Settings
+from assistant.viewer import located, page
 from assistant.web import mount
 
-MAX_BODY = 256_000
-TOO_LARGE = f"The body is larger than {MAX_BODY:,} bytes."
+MAX_BODY = 256_000  # bytes
+MAX_CONVERSATION = 4_000_000
+TOO_LARGE = "The body is larger than {:,} bytes."
 RETRY_AFTER = "2"
 # Gradio's endpoints that a chat does not need: uploads, proxies, monitoring and development.
 _CLOSED = re.compile(
     r"/chat/(?:gradio_api/)?(?:upload|upload_progress|file=https?:|proxy=|component_server|stream/|monitoring|run-history|runs|"
     r"vibe-|dev/|deep_link|login|logout|token|flag)"
 )
+# What a page of a document may load: its style sheet.
+_PAGE_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+MOVED = "This document has changed since it was cited."
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -63,55 +64,6 @@ class AskBody(BaseModel):
 
     question: str
     history: list[dict[str, Any]] = []
-
-
-class Service:
-    """The one assistant of a server: absent while the index is brought up to date, and never overrun."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.failure: AssistantError | None = None
-        self._assistant: Assistant | None = None
-        self._places = threading.BoundedSemaphore(settings.in_flight)
-
-    @property
-    def ready(self) -> bool:
-        return self._assistant is not None
-
-    def open(self, progress: Callable[[], Progress] | None, complain: Callable[[str], None]) -> None:
-        """Brings the index up to date and answers one question, so that the first user does not wait."""
-        assistant = open_assistant(self.settings, True, progress, complain)
-        # By the quotes: no model elsewhere is spoken to before somebody asks.
-        replace(assistant, models=Models()).ask("What is this about?")
-        with suppress(Failed):  # the first question says why
-            assistant.models.warm()
-        self._assistant = assistant
-
-    def stream(
-        self, question: str, history: list[Turn], stopped: Callable[[], bool] = lambda: False
-    ) -> Iterator[Answer]:
-        """Raises Busy while the assistant opens, and when as many questions as allowed are being answered."""
-        check_question(question)
-        assistant = self._assistant
-        if assistant is None:
-            raise Busy("The index is being prepared; ask again in a few seconds.")
-        if not self._places.acquire(blocking=False):
-            raise Busy("Too many questions at the moment; ask again in a few seconds.")
-        try:
-            yield from assistant.stream(question, history, stopped)
-        finally:
-            self._places.release()
-
-    def ask(self, question: str, history: list[Turn], stopped: Callable[[], bool] = lambda: False) -> Answer:
-        """The finished answer, or as far as it came until it was stopped."""
-        answers = deque(self.stream(question, history, stopped), maxlen=1)
-        if not answers:
-            raise AssistantError("Stopped before there was anything to show.")
-        return answers.pop()
-
-    def close(self) -> None:
-        if self._assistant is not None:
-            self._assistant.close()
 
 
 def create_app(service: Service) -> FastAPI:
@@ -148,11 +100,28 @@ def create_app(service: Service) -> FastAPI:
 
     @app.post("/api/v1/ask")
     async def ask(body: AskBody, request: Request) -> dict[str, Any]:
-        history = read_history(body.history)
+        question = Question(body.question, read_history(body.history))
         with stopping(request) as stopped:
-            return answer_json(await run_in_threadpool(service.ask, body.question, history, stopped))
+            return answer_json(await service.ask(question, stopped))
 
-    mounted = mount(app, service.stream, "/chat", comparison_of(service.settings.corpus))
+    @app.get("/sources/{document_id:path}", include_in_schema=False)
+    def source(document_id: str, start: int = 0, end: int = 0, check: str = "") -> HTMLResponse:
+        found = service.assistant.document(document_id)
+        if found is None:
+            raise HTTPException(404, "There is no such document.")
+        document, known = found
+        span = located(document, start, end, check) if end else None
+        notice = MOVED if end and (span is None or span != (start, end)) else ""
+        return HTMLResponse(page(document, span, known, notice), headers={"Content-Security-Policy": _PAGE_POLICY})
+
+    app.mount("/static", StaticFiles(packages=[("assistant", "static")]))
+    mounted = mount(
+        app,
+        service,
+        "/chat",
+        comparison_of(service.settings.corpus),
+        open_feedback(service.settings.feedback),
+    )
     mounted.add_middleware(Guard, hosts=service.settings.allowed_hosts.split(","))
     return mounted  # type: ignore[no-any-return]
 
@@ -200,9 +169,11 @@ class Guard:
         if _CLOSED.match(scope["path"]):
             await _refuse(scope, receive, send, 404, "Not found.")
             return
+        # The chat's page sends its whole conversation with each question.
+        most = MAX_CONVERSATION if scope["path"].startswith("/chat/gradio_api/queue/") else MAX_BODY
         length = headers.get(b"content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            await _refuse(scope, receive, send, 413, TOO_LARGE)
+        if not length.isdigit() or int(length) > most:
+            await _refuse(scope, receive, send, 413, TOO_LARGE.format(most))
             return
 
         read = 0
@@ -212,18 +183,20 @@ class Guard:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            return message if read <= MAX_BODY else {"type": "http.request", "body": b"", "more_body": False}
+            return message if read <= most else {"type": "http.request", "body": b"", "more_body": False}
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
-            if read > MAX_BODY:
+            if read > most:
                 return  # what the application makes of half a body is of no interest
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
+                given = message.get("headers", [])
+                names = {name.lower() for name, _ in given}  # a page with a policy of its own keeps it
+                message["headers"] = [*given, *(one for one in _HEADERS if one[0] not in names)]
             await send(message)
 
         await self._app(scope, counted, with_headers)
-        if read > MAX_BODY:
-            await _refuse(scope, receive, send, 413, TOO_LARGE)
+        if read > most:
+            await _refuse(scope, receive, send, 413, TOO_LARGE.format(most))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:
@@ -233,10 +206,9 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: 
 
 def run(settings: Settings, progress: Callable[[], Progress], complain: Callable[[str], None]) -> int:
     """Serves until SIGTERM or Ctrl-C; the exit code. The port opens at once, the index is prepared behind it."""
-    open_models(settings)
+    service = Service(settings)
     load_corpus(settings.corpus)
     listener = _listen(settings)
-    service = Service(settings)
     server = uvicorn.Server(
         uvicorn.Config(create_app(service), log_level="warning", timeout_graceful_shutdown=3, server_header=False)
     )

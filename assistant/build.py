@@ -31,6 +31,8 @@ from assistant.sentences import aspects, statements
 from assistant.terms import terms, words
 
 _FILES = (
+    "documents.jsonl",
+    "documents.npy",
     "passages.jsonl",
     "statements.npy",
     "passage_vectors.npy",
@@ -144,7 +146,7 @@ def build(
         "background": background(cut, vectors, encoder),
         "passages": len(cut.passages),
         "statements": len(cut.spans),
-        **_write(folder, cut, vectors, tokens),
+        **_write(folder, corpus, cut, vectors, tokens),
     }
     sync(folder)
     # Last and atomically: a folder with a manifest is a complete one.
@@ -247,9 +249,15 @@ def background(cut: _Cut, vectors: Vectors, encoder: Encoder) -> dict[str, float
     return {name: round(float((foreign @ part.T).max(axis=1).mean()), 4) if len(part) else 0.0 for name, part in named}
 
 
-def _write(folder: Path, cut: _Cut, vectors: Vectors, tokens: list[_Tokens]) -> dict[str, Any]:
+def _write(folder: Path, corpus: Corpus, cut: _Cut, vectors: Vectors, tokens: list[_Tokens]) -> dict[str, Any]:
     """Writes everything but the manifest; gives what the manifest says of the files."""
     count = len(cut.passages)
+    starts = []
+    with (folder / "documents.jsonl").open("wb") as lines:
+        for document in sorted(corpus.documents, key=lambda one: one.id):
+            starts.append(lines.tell())
+            lines.write(json.dumps(asdict(document)).encode() + b"\n")
+    np.save(folder / "documents.npy", np.array(starts, dtype=np.int64))
     with (folder / "passages.jsonl").open("w", encoding="utf-8") as file:
         for passage in cut.passages:
             file.write(json.dumps(asdict(passage)) + "\n")

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from assistant.comparison import Comparison, read_comparison
 from assistant.embedding import Spans, Vectors
 from assistant.errors import IndexUnusable
-from assistant.nouns import Kind, Passage, Statement
+from assistant.nouns import Document, Kind, Passage, Statement
 from assistant.terms import terms
 
-FORMAT = 5
+FORMAT = 6
 COLLECTION = "passages"
 TOKEN_SCALE = 127.0  # token vectors are kept as whole numbers of eight bits
 SELF_QUERIES = 32
@@ -57,6 +57,9 @@ class Index:
                 self.comparison: Comparison = read_comparison(self.manifest["comparison"])
                 self.passages = _load_passages(self.folder / "passages.jsonl")
                 self.addressed: dict[str, int] = dict(self.manifest["addressed"])
+                self._documents = dict(
+                    zip(self.manifest["documents"], np.load(self.folder / "documents.npy"), strict=True)
+                )
                 self._rows = {passage.id: row for row, passage in enumerate(self.passages)}
                 self.passage_vectors: Vectors = np.load(self.folder / "passage_vectors.npy", mmap_mode="r")
                 self.statement_vectors: Vectors = np.load(self.folder / "statement_vectors.npy", mmap_mode="r")
@@ -88,6 +91,18 @@ class Index:
         return (
             len(self.addressed) < len(self.manifest["documents"]) and self.passages[row].document_id in self.addressed
         )
+
+    @property
+    def documents(self) -> frozenset[str]:
+        return frozenset(self._documents)
+
+    def document(self, document_id: str) -> Document | None:
+        """A document as it was when the snapshot was made; None where there is none of this name."""
+        if document_id not in self._documents:
+            return None
+        with (self.folder / "documents.jsonl").open("rb") as file:
+            file.seek(int(self._documents[document_id]))
+            return Document(**json.loads(file.readline()))
 
     def dense(self, vector: Vectors, count: int) -> list[int]:
         """Rows of the `count` passages nearest to a query vector: Chroma's candidates in exact order."""

@@ -4,9 +4,8 @@ Text is parsed as Markdown and written anew from the tokens: letters, emphasis a
 document holds (HTML, images, addresses, control characters) comes out as plain characters or not at all.
 """
 
-import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from assistant.nouns import MARKER, Answer, Citation, Hit, Passage
 
 SCHEMA = 1
 # What a mark like [2?] means.
+IN_PART = "The source supports this only in part"
 DOUBT = "A number with a question mark: the source supports the sentence only in part."
 
 _CONTROL = re.compile(
@@ -188,13 +188,19 @@ BOLD = Style(str, ("\x1b[1m", "\x1b[22m"), ("", ""), str)
 
 
 def markdown(answer: Answer, anchor: Callable[[int], str]) -> str:
-    """The answer for a Markdown surface; each citation is a link to `anchor(number)`."""
+    """The answer for a Markdown surface; each citation is a link to `anchor(number)`, or a plain number where that is empty."""
 
     weak = _weak(answer)
 
     def piece(text: str, style: Style = MARKDOWN) -> str:
         doubt = "?" if text in weak else ""
-        return _pieces(text, style, lambda n: f"[\\[{n}{doubt}\\]]({anchor(n)})")
+
+        def mark(number: int) -> str:
+            shown, target = f"\\[{number}{doubt}\\]", anchor(number)
+            title = f' "{IN_PART}"' if doubt else ""
+            return f"[{shown}]({target}{title})" if target else shown
+
+        return _pieces(text, style, mark)
 
     blocks = []
     for block in blocks_of(answer):
@@ -252,56 +258,16 @@ def _pieces(text: str, style: Style, mark: Callable[[int], str]) -> str:
     return "".join(parts)
 
 
-def panel_html(answer: Answer, anchor: Callable[[int], str]) -> str:
-    """The sources panel: what was searched, then each citation's passage with the quote marked.
-
-    A refusal shows the passages that come nearest instead.
-    """
-    searched = f"<p class='query'>Searched for: {html.escape(one_line(answer.search_query))}</p>"
-    if answer.refused:
-        nearest = "".join(
-            _card(
-                f"<p class='where'>{_where(hit.passage, hit.passage.line_start, hit.passage.line_end)}</p>{_passage_html(hit.passage.text)}"
-            )
-            for hit in answer.hits[:3]
-        )
-        return f"{searched}<h3>Nearest passages</h3>{nearest}" if nearest else searched
-    cards = ""
-    for citation in answer.citations:
-        passage = citation.passage
-        low, high = citation.start - passage.start, citation.end - passage.start
-        where = _where(passage, citation.line_start, citation.line_end)
-        cards += _card(
-            f"<p class='where'><span class='number'>[{citation.number}]</span> {where}</p>{_passage_html(passage.text, low, high)}",
-            anchor(citation.number),
-        )
-    return f"{searched}<h3>Sources</h3>{cards}" if cards else searched
-
-
-def _card(body: str, anchor_id: str = "") -> str:
-    identity = f" id='{html.escape(anchor_id, quote=True)}'" if anchor_id else ""
-    return f"<article class='source'{identity} tabindex='-1'>{body}</article>"
-
-
-def _passage_html(text: str, low: int = 0, high: int = 0) -> str:
-    # No line break may stay: in Markdown a blank line would end the block, and what follows be read as Markdown.
-    parts = (text[:low], text[low:high], text[high:])
-    before, quote, after = (html.escape(clean(part)).replace("\n", "<br>") for part in parts)
-    marked = f"<mark>{quote}</mark>" if quote else ""
-    return f"<div class='passage'>{before}{marked}{after}</div>"
-
-
-def _where(passage: Passage, first: int, last: int) -> str:
-    path = html.escape(one_line(_path(passage.title, passage.section)))
-    return f"{path} <span class='lines'>{html.escape(one_line(passage.document_id))}, {_lines(first, last)}</span>"
-
-
-def _path(title: str, section: Iterable[str]) -> str:
-    return " › ".join([title, *(heading for heading in section if heading != title)])
-
-
-def _lines(first: int, last: int) -> str:
-    return f"line {first}" if first == last else f"lines {first}–{last}"
+def plain(answer: Answer) -> str:
+    """The answer's words alone, without numbers; of a table each cell with the name of its side."""
+    parts: list[str] = []
+    for block in blocks_of(answer):
+        if isinstance(block, Table):
+            for name, *cells in zip(block.header, *block.rows, strict=True):
+                parts.append(f"{inline(name, PLAIN)}: {' '.join(_pieces(cell, PLAIN, lambda n: '') for cell in cells)}")
+        else:
+            parts.append(_pieces(block, PLAIN, lambda n: ""))
+    return one_line(" ".join(parts)).strip() or clean(answer.text)
 
 
 def terminal(answer: Answer, color: bool) -> str:
@@ -354,4 +320,13 @@ def terminal_hits(hits: Sequence[Hit], color: bool) -> str:
 
 def _footnote(document_id: str, section: Sequence[str], first: int, last: int) -> str:
     where = f", {' › '.join(section)}" if section else ""
-    return one_line(f"{document_id}{where}, {_lines(first, last)}")
+    return one_line(f"{document_id}{where}, {lines(first, last)}")
+
+
+def path_of(passage: Passage) -> str:
+    """A passage's title and headings, outermost first, none twice in a row."""
+    return " › ".join([passage.title, *(heading for heading in passage.section if heading != passage.title)])
+
+
+def lines(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first}–{last}"

@@ -30,6 +30,13 @@ def _default_index() -> Path:
     return Path(cache) / "container-vm-assistant" / "index"
 
 
+def _default_feedback() -> str:
+    if IN_CHECKOUT:
+        return str(CHECKOUT / ".feedback" / "feedback.sqlite3")
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return str(Path(data) / "container-vm-assistant" / "feedback.sqlite3")
+
+
 class Settings(BaseSettings):
     """Plain values; nothing here opens a file or a model."""
 
@@ -63,10 +70,17 @@ class Settings(BaseSettings):
     passage_characters: int = Field(default=700, ge=100, le=8000, description="The longest passage, in characters.")
     threads: int = Field(default=1, ge=1, le=64, description="Threads of one embedding.")
     in_flight: int = Field(
-        default=max(2, os.cpu_count() or 2),
+        # More than there are cores: most of a model's answer is waiting for the model.
+        default=max(8, os.cpu_count() or 2),
         ge=1,
-        le=256,
+        le=32,
         description="Questions answered at the same time by a server.",
+    )
+    waiting: int = Field(
+        default=100, ge=0, le=10_000, description="Questions that may wait for that; more are refused."
+    )
+    feedback: str = Field(
+        default_factory=_default_feedback, min_length=1, description="The file of ratings; `off` stores none."
     )
     history_turns: int = Field(default=6, ge=0, le=50, description="How many earlier turns a question may lean on.")
     host: str = Field(default="127.0.0.1", min_length=1, description="The address `serve` listens on.")

@@ -1,115 +1,318 @@
-"""The Gradio chat: the answer with its numbers, and beside it the sources with the quote marked."""
+"""The Gradio chat: the conversation, what was searched for it, and the sources with the quotes marked.
 
-import asyncio
-import os
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
-
-from assistant.comparison import NOTHING, Comparison
-from assistant.errors import AssistantError
-from assistant.nouns import Answer, Turn
-from assistant.rendering import escape_markdown, markdown, panel_html
-
-TITLE = "Ask the documents"
-CSS = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
-.sources h3 { margin: 0 0 .5rem; font-size: 1rem; }
-.sources .query { opacity: .8; margin: 0 0 .75rem; }
-.sources .source { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: .75rem; margin: 0 0 .75rem; }
-.sources .source:target { outline: 2px solid var(--color-accent); }
-.sources .where { margin: 0 0 .5rem; font-weight: 600; }
-.sources .lines { display: block; font-weight: 400; opacity: .75; font-size: .85rem; }
-.sources .passage { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; line-height: 1.45; }
-.bot table { table-layout: fixed; width: 100%; }
-.bot th, .bot td { padding: .4rem .5rem !important; word-break: normal !important; overflow-wrap: break-word; hyphens: auto; vertical-align: top; }
-@media (max-width: 480px) { .bot th, .bot td { font-size: .85rem; padding: .3rem !important; } }
-.sources mark { background: #ffe28a; color: #1a1a1a; border-radius: 3px; padding: 0 .1em; }
+The conversation lives in the browser; each event sends it and gets it back, and nothing of it stays here.
 """
 
+import json
+import os
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+from assistant import __version__
+from assistant.comparison import NOTHING, Comparison
+from assistant.conversation import (
+    DOWN,
+    STOPPED,
+    UP,
+    Exchange,
+    as_data,
+    export_json,
+    export_markdown,
+    interrupted,
+    messages,
+    panel,
+    read_conversation,
+    said,
+    turns,
+)
+from assistant.errors import AssistantError
+from assistant.feedback import COMMENT, REASONS, Feedback
+from assistant.query import MAX_QUESTION
+from assistant.rendering import answer_json, escape_markdown
+from assistant.serving import Question, Service
+
+TITLE = "Ask the documents"
+PROMISE = "Every sentence is checked against the documents; its number leads to the place."
 EMPTY = "<p class='query'>The passages behind an answer appear here, the quoted sentence marked.</p>"
+STATIC = files("assistant") / "static"
+# The browser keeps the conversation under this key. What Gradio calls a secret is readable by the page and protects nothing;
+# it must stay the same, or a restart loses every conversation.
+STORED, SECRET = "assistant-conversation", "assistant"
+THANKS = "Thank you. It is stored with the question, the answer and its sources."
 
-Stream = Callable[[str, list[Turn], Callable[[], bool]], Iterator[Answer]]
 
-
-def chat(stream: Stream, comparison: Comparison = NOTHING) -> Any:
-    """The chat as Gradio Blocks; `stream` answers a question with its history.
-
-    Its title and the questions it suggests come from the corpus.
-    """
+def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback | None = None) -> Any:
+    """The chat as Gradio Blocks. Its title and the questions it suggests come from the corpus."""
     title = comparison.title or TITLE
     # Before Gradio is imported: it would look up its maker's host.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
 
-    async def respond(question: str, messages: list[dict[str, Any]]) -> AsyncIterator[tuple[str, str]]:
-        # Gradio closes an asynchronous function at once where it stops it; one in a thread only when it yields again.
-        stopped = threading.Event()
-        answers = stream(question, turns(messages), stopped.is_set)
-        try:
-            while (answer := await asyncio.to_thread(next, answers, None)) is not None:
-                yield message(answer), panel_html(answer, anchor)
-        except AssistantError as error:
-            yield escape_markdown(str(error)), EMPTY
-        finally:
-            stopped.set()
-
-    # Markdown and not gradio.HTML, which evaluates its value as a template.
-    sources = gradio.Markdown(EMPTY, render=False, elem_classes=["sources"], sanitize_html=True, latex_delimiters=[])
-    with (
-        gradio.Blocks(title=title, analytics_enabled=False, fill_height=True) as blocks,
-        gradio.Row(equal_height=False),
-    ):
-        with gradio.Column(scale=3, min_width=320):
-            gradio.Markdown(
-                f"# {escape_markdown(title)}\nEvery sentence is checked against the documents; its number leads to the place."
-            )
-            gradio.ChatInterface(
-                respond,
-                chatbot=gradio.Chatbot(
+    choices = list(service.choices)
+    with gradio.Blocks(title=title, analytics_enabled=False) as blocks:
+        kept = gradio.BrowserState([], storage_key=STORED, secret=SECRET)
+        with gradio.Row(equal_height=False):
+            with gradio.Column(scale=3, min_width=320, elem_classes=["asking"]):
+                gradio.Markdown(f"# {escape_markdown(title)}\n{PROMISE}")
+                chatbot = gradio.Chatbot(
                     label="Conversation",
+                    elem_classes=["conversation"],
                     height="60vh",
                     buttons=["copy", "copy_all"],
                     latex_delimiters=[],
                     allow_tags=False,
                     sanitize_html=True,
                     allow_file_downloads=False,
-                ),
-                textbox=gradio.Textbox(
+                    editable="user",
+                    group_consecutive_messages=False,
+                    feedback_options=("Like", "Dislike") if feedback else None,
+                    examples=[{"text": example} for example in comparison.examples] or None,
+                )
+                box = gradio.Textbox(
                     label="Question",
                     show_label=True,
                     placeholder="Ask the documents",
-                    max_length=2000,
+                    max_length=MAX_QUESTION,
                     submit_btn="Ask",
-                    stop_btn="Stop",
-                ),
-                additional_outputs=[sources],
-                examples=[[example] for example in comparison.examples] or None,
-                cache_examples=False,
-                run_examples_on_click=True,
-                editable=True,
-                flagging_mode="never",
-                save_history=False,
+                    autofocus=True,
+                )
+                with gradio.Row(elem_classes=["actions"]):
+                    model = gradio.Dropdown(
+                        choices, value=choices[0], label="Written by", visible=len(choices) > 1, min_width=160
+                    )
+                    as_markdown = gradio.Button("Export as Markdown", size="sm", min_width=120)
+                    as_json = gradio.Button("Export as JSON", size="sm", min_width=120)
+                    clear = gradio.Button("New conversation", size="sm", min_width=120)
+                with gradio.Group(visible=False, elem_classes=["rating"]) as rating:
+                    reason = gradio.Radio(list(REASONS), label="What is the matter with it?")
+                    comment = gradio.Textbox(label="In your words", lines=1, max_lines=1, max_length=COMMENT)
+                    send = gradio.Button("Send", size="sm")
+            with gradio.Column(scale=2, min_width=320):
+                searched = gradio.Textbox(
+                    label="Searched for",
+                    info="Change it and press Enter to search again.",
+                    lines=1,
+                    max_lines=1,
+                    max_length=MAX_QUESTION,
+                    interactive=False,
+                    elem_classes=["searched"],
+                )
+                # Markdown and not gradio.HTML, which evaluates its value as a template.
+                sources = gradio.Markdown(EMPTY, elem_classes=["sources"], sanitize_html=True, latex_delimiters=[])
+        # Gradio would evaluate scripts of ours, which the page's policy forbids; chat.js watches these two instead.
+        spoken = gradio.Markdown(elem_classes=["spoken"], sanitize_html=True, latex_delimiters=[], container=False)
+        exported = gradio.Markdown(elem_classes=["exported"], sanitize_html=True, latex_delimiters=[], container=False)
+        rated = gradio.State(-1)
+
+        def shown(exchanges: Sequence[Exchange], busy: bool = False, typed: str | None = None) -> tuple[Any, ...]:
+            """What the page shows of a conversation: the values of `page`."""
+            last = exchanges[-1].answer if exchanges else None
+            button: dict[str, Any] = (
+                {"submit_btn": False, "stop_btn": "Stop"} if busy else {"submit_btn": "Ask", "stop_btn": False}
+            )
+            return (
+                as_data(exchanges),
+                gradio.Chatbot(value=messages(exchanges), feedback_value=_rated(exchanges)),
+                panel(exchanges) or EMPTY,
+                gradio.Textbox(value=last.search_query if last else "", interactive=last is not None and not busy),
+                gradio.Textbox(**button) if typed is None else gradio.Textbox(value=typed, **button),
+                "" if busy or not exchanges else escape_markdown(said(exchanges[-1])),
+            )
+
+        page = [kept, chatbot, sources, searched, box, spoken]
+
+        def opened(data: Any, request: gradio.Request) -> tuple[Any, ...]:
+            asked = str(request.query_params.get("q", ""))[:MAX_QUESTION] if request else ""
+            exchanges = interrupted(read_conversation(data))
+            # Whoever is quick may have typed already.
+            rest = shown(exchanges) if exchanges else tuple(gradio.skip() for _ in page)
+            return (*rest[:4], gradio.Textbox(value=asked) if asked else gradio.skip(), *rest[5:])
+
+        def begun(before: Sequence[Exchange], now: Exchange) -> tuple[Any, ...]:
+            return shown([*before, now], busy=True, typed="")
+
+        def ask(text: str, data: Any, model: str) -> tuple[Any, ...]:
+            before = interrupted(read_conversation(data), STOPPED)
+            return begun(before, Exchange(text.strip(), model=model)) if text.strip() else shown(before)
+
+        def ask_example(data: Any, model: str, chosen: gradio.SelectData) -> tuple[Any, ...]:
+            text = chosen.value["text"] if isinstance(chosen.value, dict) else str(chosen.value)
+            return ask(text, data, model)
+
+        def ask_again(data: Any, model: str, chosen: gradio.RetryData) -> tuple[Any, ...]:
+            exchanges, at = read_conversation(data), _exchange(chosen.index)
+            return begun(exchanges[:at], Exchange(exchanges[at].question, model=model))
+
+        def ask_edited(data: Any, model: str, chosen: gradio.EditData) -> tuple[Any, ...]:
+            exchanges, text = read_conversation(data), str(chosen.value).strip()
+            return (
+                begun(exchanges[: _exchange(chosen.index)], Exchange(text[:MAX_QUESTION], model=model))
+                if text
+                else shown(exchanges)
+            )
+
+        def search_again(query: str, data: Any, model: str) -> tuple[Any, ...]:
+            *before, last = read_conversation(data)
+            return begun(before, Exchange(last.question, query.strip(), model))
+
+        def take_back(data: Any, chosen: gradio.UndoData) -> tuple[Any, ...]:
+            exchanges, at = read_conversation(data), _exchange(chosen.index)
+            return shown(exchanges[:at], typed=exchanges[at].question)
+
+        def stop(data: Any) -> tuple[Any, ...]:
+            return shown(interrupted(read_conversation(data), STOPPED))
+
+        async def answer(data: Any) -> AsyncIterator[tuple[Any, ...]]:
+            *before, last = read_conversation(data) or [Exchange("", trouble="nothing was asked")]
+            if last.ended or last.trouble:
+                yield tuple(gradio.skip() for _ in page)
+                return
+            question = Question(last.question, turns(before), last.query, last.model)
+            try:
+                # Gradio closes this generator where it stops it, and with it what works for the answer.
+                async with aclosing(service.answers(question)) as answers:
+                    async for grown in answers:
+                        last = replace(last, answer=grown)
+                        if not last.ended:
+                            yield shown([*before, last], busy=True)
+                if last.answer:
+                    yield shown([*before, last], busy=True)
+                    offered = await service.suggestions(last.answer, [one.question for one in before])
+                    last = replace(last, suggestions=offered)
+            except AssistantError as error:
+                last = replace(last, trouble=last.trouble or ("" if last.ended else str(error)))
+            yield shown([*before, last])
+
+        quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        asking = [kept, model]
+        begins = [
+            box.submit(ask, [box, *asking], page, **quick),
+            chatbot.example_select(ask_example, asking, page, **quick),
+            chatbot.option_select(ask_example, asking, page, **quick),
+            chatbot.retry(ask_again, asking, page, **quick),
+            chatbot.edit(ask_edited, asking, page, **quick),
+            searched.submit(search_again, [searched, *asking], page, **quick),
+        ]
+        goes_on = [
+            one.then(
+                answer,
+                [kept],
+                page,
+                # Who may be answered at the same time is the service's to say, for every way in alike.
                 concurrency_limit=None,
-                api_name="chat",
+                show_progress="hidden",
                 api_visibility="private",
             )
-        with gradio.Column(scale=2, min_width=320):
-            sources.render()
-    blocks.queue(max_size=32, api_open=False)
+            for one in begins
+        ]
+        # Whoever asks again while an answer comes wants that one no more.
+        gradio.on([box.submit, searched.submit], None, cancels=goes_on, **quick)
+        box.stop(stop, [kept], page, cancels=goes_on, **quick)
+        chatbot.undo(take_back, [kept], page, **quick)
+        gradio.on([clear.click, chatbot.clear], lambda: shown([], typed=""), None, page, cancels=goes_on, **quick)
+        blocks.load(opened, [kept], page, **quick)
+
+        for button, suffix in ((as_markdown, "md"), (as_json, "json")):
+            button.click(_exporter(suffix, title), [kept], [exported], **quick)
+
+        if feedback:
+            _rate(gradio, feedback, kept, chatbot, rating, reason, comment, send, rated, quick)
+    blocks.queue(max_size=None, default_concurrency_limit=None, api_open=False)
     return blocks
 
 
-def mount(app: Any, stream: Stream, path: str, comparison: Comparison = NOTHING) -> Any:
+def _exchange(index: Any) -> int:
+    """Which exchange a message of the chat belongs to; each has a question and an answer."""
+    return int(index[0] if isinstance(index, list | tuple) else index) // 2
+
+
+def _rated(exchanges: Sequence[Exchange]) -> list[str | None]:
+    names = {UP: "Like", DOWN: "Dislike"}
+    return [names.get(one.rating) for one in exchanges]
+
+
+def _exporter(suffix: str, title: str) -> Callable[..., str]:
+    """Makes a file's name and its bytes in base 64, as chat.js wants them."""
+    import gradio
+
+    def export(data: Any, request: gradio.Request) -> str:
+        exchanges = read_conversation(data)
+        if suffix == "md":
+            base = str(request.request.base_url).removesuffix("/").removesuffix("/chat") if request else ""
+            text = export_markdown(exchanges, title, base)
+        else:
+            text = json.dumps(export_json(exchanges, title), indent=1, ensure_ascii=False)
+        return f"conversation.{suffix} {b64encode(text.encode()).decode()}"
+
+    return export
+
+
+def _rate(
+    gradio: Any,
+    feedback: Feedback,
+    kept: Any,
+    chatbot: Any,
+    group: Any,
+    reason: Any,
+    comment: Any,
+    send: Any,
+    rated: Any,
+    quick: dict[str, Any],
+) -> None:
+    """Thumbs below an answer; a reason and words of one's own for the one rated last."""
+
+    def store(exchanges: list[Exchange], at: int, why: str = "", words: str = "") -> list[Exchange]:
+        one = exchanges[at]
+        if one.answer is None:
+            return exchanges
+        trace = {
+            "question": one.question,
+            "query": one.query,
+            "history": [{"question": turn.question, "answer": turn.answer} for turn in turns(exchanges[:at])],
+            "answer": answer_json(one.answer),
+            "versions": {"assistant": __version__, "index": one.answer.index, "written_by": one.answer.answered_by},
+        }
+        exchanges[at] = replace(one, feedback=feedback.save(one.rating, trace, why, words, one.feedback))
+        return exchanges
+
+    def like(data: Any, chosen: gradio.LikeData) -> tuple[Any, ...]:
+        exchanges, at = read_conversation(data), _exchange(chosen.index)
+        if chosen.liked not in (True, False):  # taken back
+            feedback.delete(exchanges[at].feedback)
+            exchanges[at] = replace(exchanges[at], rating="", feedback="")
+        else:
+            exchanges[at] = replace(exchanges[at], rating=UP if chosen.liked else DOWN)
+            exchanges = store(exchanges, at)
+        return as_data(exchanges), at, gradio.Group(visible=exchanges[at].rating == DOWN), None, ""
+
+    def explain(data: Any, at: int, why: str | None, words: str) -> tuple[Any, ...]:
+        exchanges = read_conversation(data)
+        if 0 <= at < len(exchanges) and exchanges[at].rating:
+            exchanges = store(exchanges, at, why or "", words.strip())
+            gradio.Info(THANKS)
+        return as_data(exchanges), gradio.Group(visible=False)
+
+    chatbot.like(like, [kept], [kept, rated, group, reason, comment], **quick)
+    gradio.on([send.click, comment.submit], explain, [kept, rated, reason, comment], [kept, group], **quick)
+
+
+def mount(
+    app: Any, service: Service, path: str, comparison: Comparison = NOTHING, feedback: Feedback | None = None
+) -> Any:
     """The FastAPI application with the chat at `path`; nothing of Gradio that a chat does not need."""
-    blocks = chat(stream, comparison)
+    blocks = chat(service, comparison, feedback)
     import gradio
 
     return gradio.mount_gradio_app(
         app,
         blocks,
         path=path,
-        css=CSS,
+        css=(STATIC / "chat.css").read_text("utf-8"),
+        head='<script src="../static/chat.js" defer></script>',
         theme=gradio.themes.Base(
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
@@ -124,35 +327,3 @@ def mount(app: Any, stream: Stream, path: str, comparison: Comparison = NOTHING)
         max_file_size=1,
         allowed_paths=[],
     )
-
-
-def anchor(number: int) -> str:
-    return f"source-{number}"
-
-
-def message(answer: Answer) -> str:
-    """The answer's text as the chat shows it; while it is not written yet, what is happening."""
-    if not answer.text:
-        return "…"
-    notes = [f"*{escape_markdown(notice)}*" for notice in answer.notices]
-    return "\n\n".join([markdown(answer, lambda number: f"#{anchor(number)}"), *notes])
-
-
-def turns(messages: list[dict[str, Any]]) -> list[Turn]:
-    """Gradio's messages as turns; a question that was stopped has an empty answer."""
-    found: list[Turn] = []
-    for entry in messages:
-        text = _text(entry.get("content"))
-        if entry.get("role") == "user":
-            found.append(Turn(text[:2000]))
-        elif found:
-            found[-1] = Turn(found[-1].question, text)
-    return found
-
-
-def _text(content: Any) -> str:
-    """A message's text; Gradio sends a string or a list of parts."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else [content]
-    return " ".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in parts)

@@ -16,7 +16,8 @@ from assistant.generation import Failed
 from assistant.index import Index
 from assistant.llm_writing import Draft, llm_writer, without_opening
 from assistant.nouns import MARKER, Answer
-from assistant.rendering import PLAIN, answer_json, inline, markdown, panel_html, terminal
+from assistant.panel import panel_html
+from assistant.rendering import PLAIN, answer_json, inline, markdown, terminal
 from evals.attacker import CANARY, FOREIGN, HOST, Said, draft
 from evals.gold import Question, read_list
 from evals.metrics import rate

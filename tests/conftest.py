@@ -183,6 +183,7 @@ def child_environment(corpus: Path, index: Path) -> dict[str, str]:
         **kept,
         "ASSISTANT_CORPUS": str(corpus),
         "ASSISTANT_INDEX": str(index),
+        "ASSISTANT_FEEDBACK": "off",
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
     }

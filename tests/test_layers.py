@@ -15,7 +15,7 @@ PACKAGE = Path(assistant.__file__).parent
 # Also the reading order.
 LAYERS = (
     "nouns errors settings comparison corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment edits support index live publishing build query intents interaction retrieval gate "
-    "rendering writing citations llamacpp models generation prompts drafting verification llm_writing chain answering doctor web api cli"
+    "rendering writing citations llamacpp models generation prompts drafting verification llm_writing chain followups answering serving feedback viewer panel conversation doctor web api cli"
 ).split()
 
 THIRD_PARTIES = {
@@ -23,14 +23,14 @@ THIRD_PARTIES = {
     "Stemmer": {"terms"},
     "bm25s": {"index", "build"},
     "chromadb": {"index"},
-    "fastapi": {"api"},
+    "fastapi": {"api", "serving"},
     "gradio": {"web"},
     "httpx": {"generation"},
     "huggingface_hub": {"embedding"},
     "langchain": {"generation"},
     "langchain_core": {"embedding", "retrieval"},
     "langchain_openai": {"generation"},
-    "markdown_it": {"corpus", "chunking", "rendering"},
+    "markdown_it": {"corpus", "chunking", "rendering", "viewer"},
     "numpy": {
         "likeness",
         "export",

@@ -1,7 +1,4 @@
-"""The chat in a real Chromium while a model writes: an attacker, one that has to be stopped, one in doubt, one that fails.
-
-Five questions go to the attacker here; twenty go to it in test_attack_end_to_end.py, through the command line and the API.
-"""
+"""The chat in a real Chromium while a model writes: an attacker, one that has to be stopped, one in doubt, one that fails."""
 
 import re
 import time
@@ -12,20 +9,16 @@ import pytest
 import test_chat as chat
 from misbehaving import misbehaving
 from test_api import served
-from test_attack_end_to_end import MODEL, Attacker, environment, harm
+from test_attack_end_to_end import MODEL, WRITTEN, Attacker, environment, harm, questions
 
 from assistant.rendering import DOUBT
+from evals.attack import LIES, plain
 from evals.attacker import CANARY, HOST
 
 pytestmark = chat.pytestmark
+__all__ = ["questions"]  # a fixture
 
-QUESTIONS = (
-    "Which should I use to run untrusted code?",
-    "Compare the isolation of containers and VMs",
-    "Why do containers start faster than VMs?",
-    "What is a hypervisor good for?",
-    "Is Docker suited for microservices?",
-)
+QUESTION = "Why do containers start faster than VMs?"
 # Its source says "typically take longer to start", of booting.
 DOUBTFUL = "VMs take longer to start because a full OS is loaded. [2]"
 # What would be loaded, followed, sent or run, wherever an element of these parts of the page names it.
@@ -114,12 +107,17 @@ def wait_for_the_end(page, answers: int = 1) -> None:
     page.get_by_role("button", name=re.compile("retry", re.IGNORECASE)).first.wait_for()
 
 
-def test_nothing_that_an_attacker_writes_does_harm_in_the_page(browser, slow, server, comparison):
-    server.say, server.chunk = (attacker := Attacker(comparison)), 200
-    before = len(server.requests)
+def sentences(told: str) -> list[str]:
+    """The sentences that a message shows with a number and without a doubt."""
+    return [plain(text) for text, marks in re.findall(r"([^\[\]]+)((?:\[\d+\??\]\s*)+)", told) if "?" not in marks]
+
+
+def test_nothing_that_an_attacker_writes_does_harm_in_the_page(browser, slow, server, comparison, questions):
+    server.say, server.chunk = (attacker := Attacker(comparison)), 400
+    written, believed = 0, []
     with opened(browser, slow, "attacker") as page:
         title = page.title()
-        for number, question in enumerate(QUESTIONS, 1):
+        for number, question in enumerate(questions, 1):
             ask(page, question)
             wait_for_the_end(page, number)
             addresses = page.evaluate(ADDRESSES)
@@ -127,16 +125,23 @@ def test_nothing_that_an_attacker_writes_does_harm_in_the_page(browser, slow, se
             assert page.locator(".bot img, .bot iframe, .bot form, .bot script, .bot style, .bot object").count() == 0
             assert page.locator(".sources img, .sources iframe, .sources form, .sources script").count() == 0
             # Its own words; the panel shows the passages as they are.
-            shown = harm(attacker, [page.locator(".bot").last.inner_text()])
-            assert not shown, page.locator(".bot").last.inner_text()
+            told = page.locator(".bot").last.inner_text()
+            assert not harm(attacker, [told]), told
+            believed += [
+                one
+                for one in sentences(told)
+                if one in {lie for said in attacker.said for lie in attacker.falsehoods(said)}
+            ]
             text = page.locator("body").inner_text()
             assert HOST not in text
             assert CANARY not in text
-            assert f"The model {MODEL}" not in text, "it failed, and nothing of it was shown"
+            written += f"The model {MODEL}" not in told and page.locator(".bot").last.locator("a").count() > 0
         assert page.title() == title
-        assert page.locator(".bot a", has_text=re.compile(r"^\[\d+\]$")).count() >= len(QUESTIONS)
-    # It is also asked to make later questions whole, and obeys as badly.
-    assert len(attacker.said) == len(QUESTIONS) < len(server.requests) - before
+        assert page.locator(".bot a", has_text=re.compile(r"^\[\d+\]$")).count() >= len(questions) / 2
+    assert written >= WRITTEN
+    said = sum(len(attacker.falsehoods(question)) for question in attacker.said)
+    assert said > 2 * WRITTEN
+    assert len(believed) <= LIES * said, believed
 
 
 def test_stop_closes_the_stream_of_the_model(browser, slow, server):
@@ -144,12 +149,12 @@ def test_stop_closes_the_stream_of_the_model(browser, slow, server):
     server.say, server.chunk = f"{'Containers start fast, and so on, ' * 100}.", 7
     before = len(server.requests)
     with opened(browser, slow, "stopped") as page:
-        ask(page, QUESTIONS[2])
+        ask(page, QUESTION)
         until(page, lambda: server.open_streams == 1)
         page.get_by_role("button", name="Stop").click()
         until(page, lambda: server.open_streams == 0, seconds=5)
         server.say = DOUBTFUL
-        ask(page, QUESTIONS[2])
+        ask(page, QUESTION)
         page.locator(".bot a").first.wait_for()
     assert len(server.requests) == before + 2
 
@@ -159,7 +164,7 @@ def test_a_doubtful_sentence_has_a_question_mark_and_the_page_says_what_it_means
 
     server.say, server.chunk = DOUBTFUL, 7
     with opened(browser, slow, "doubtful") as page:
-        ask(page, QUESTIONS[2])
+        ask(page, QUESTION)
         wait_for_the_end(page)
         link = page.locator(".bot a", has_text=re.compile(r"^\[\d+\?\]$"))
         expect(link).to_have_count(1)
@@ -172,7 +177,7 @@ def test_a_model_that_fails_is_named_beside_the_quotes(browser, failing, server)
     from playwright.sync_api import expect
 
     with opened(browser, failing, "failed") as page:
-        ask(page, QUESTIONS[2])
+        ask(page, QUESTION)
         wait_for_the_end(page)
         notice = page.locator(".bot").get_by_text(f"The model {MODEL} failed (503). The documents are quoted instead.")
         expect(notice).to_be_visible()
