@@ -16,6 +16,7 @@ from assistant.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from assistant.answering import Assistant
+    from assistant.feedback import Feedback
     from assistant.nouns import Turn
 
 # Typer's own base of "no such option" and the like, which it does not export by name.
@@ -28,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+ratings = typer.Typer(help="What readers said of answers, with the question and the whole answer.")
+app.add_typer(ratings, name="feedback")
 
 CorpusOption = Annotated[Path | None, typer.Option("--corpus", metavar="DIR", help="The folder of documents.")]
 IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Where snapshots are kept.")]
@@ -202,6 +205,41 @@ def doctor(corpus: CorpusOption = None, index: IndexOption = None, as_json: Json
     raise typer.Exit(0 if all(one.good for one in findings) else 1)
 
 
+@ratings.command("list")
+def list_ratings(as_json: JsonOption = False) -> None:
+    """Show every rating, one a line, the oldest first."""
+    from assistant.rendering import one_line
+
+    rated = ratings_file().all()
+    if as_json:
+        names = ("id", "created", "rating", "reason", "comment")
+        facts = [{name: getattr(one, name) for name in names} | {"question": one.trace["question"]} for one in rated]
+        print(json.dumps(facts))
+        return
+    widest = max((len(one.reason) for one in rated), default=0)
+    for one in rated:
+        reason = (one.reason or "-").ljust(widest)
+        print(f"{one.id}  {one.created[:10]}  {one.rating:4}  {reason}  {one_line(one.trace['question'])}")
+    if not rated:
+        complain("nothing was rated yet")
+
+
+@ratings.command("export")
+def export_ratings() -> None:
+    """Print every rating with its whole trace, one JSON object a line."""
+    from dataclasses import asdict
+
+    for one in ratings_file().all():
+        print(json.dumps(asdict(one)))
+
+
+@ratings.command("delete")
+def delete_rating(rating: Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]) -> None:
+    """Delete a rating and its trace for good."""
+    if not ratings_file().delete(rating):
+        raise AssistantError(f"There is no feedback {rating!r}. See: assistant feedback list")
+
+
 def main() -> None:
     """The console script."""
     sys.exit(run(app, "assistant"))
@@ -261,6 +299,16 @@ def check(question: str) -> None:
     from assistant.query import check_question
 
     check_question(question)
+
+
+def ratings_file() -> "Feedback":
+    """The file that the settings name. Raises UsageError where they say that nothing is stored."""
+    from assistant.feedback import open_feedback
+
+    stored = open_feedback(load_settings().feedback)
+    if stored is None:
+        raise UsageError("No feedback is stored: ASSISTANT_FEEDBACK is off. Set it to a file, or leave it unset.")
+    return stored
 
 
 def one_of(text: str | None, file: str | None, name: str) -> None:

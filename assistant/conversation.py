@@ -108,6 +108,9 @@ def read_answer(data: Mapping[str, Any]) -> Answer:
             raise ValueError("a sentence that is not in the text")
         if sentence.support not in ("supported", "weak", "unsupported"):
             raise ValueError("a support that is none")
+    refused = data["refused"]
+    if not isinstance(refused, bool) or (refused and citations):
+        raise ValueError("a refusal that cites")
     numbers = [one.number for one in citations]
     if len(set(numbers)) < len(numbers):
         raise ValueError("two citations of one number")
@@ -120,7 +123,7 @@ def read_answer(data: Mapping[str, Any]) -> Answer:
         question=_string(data["question"]),
         search_query=_string(data["search_query"]),
         text=text,
-        refused=bool(data["refused"]),
+        refused=refused,
         answered_by=_string(data["answered_by"]),
         index=_string(data["index"]),
         notices=tuple(map(_string, data["notices"])),
@@ -146,9 +149,12 @@ def _number(value: Any) -> float:
 
 
 def _address(value: Any) -> str | None:
-    if value is not None and not re.match(r"https?://[^\s<>\"]+\Z", _string(value)):
+    if value is None:
+        return None
+    address = _string(value)
+    if not re.match(r"https?://[^\s<>\"]+\Z", address):
         raise ValueError("no address")
-    return value
+    return address
 
 
 def _passage(data: Mapping[str, Any]) -> Passage:
@@ -219,10 +225,15 @@ def message(exchange: Exchange, at: int) -> str:
     parts = []
     if answer and answer.text:
         parts = [markdown(answer, lambda number: f"#{anchor(at, number)}")]
-        parts += [f"*{escape_markdown(notice)}*" for notice in answer.notices]
+        parts += [_aside(notice) for notice in answer.notices]
     if exchange.trouble:
-        parts.append(f"*{escape_markdown(exchange.trouble)}*")
+        parts.append(_aside(exchange.trouble))
     return "\n\n".join(parts) or "…"
+
+
+def _aside(text: str) -> str:
+    # A blank behind the first mark would make it that of a list.
+    return f"*{escape_markdown(text.strip())}*"
 
 
 def said(exchange: Exchange) -> str:
@@ -280,7 +291,7 @@ def export_markdown(exchanges: Sequence[Exchange], title: str, base: str = "") -
             if one.answer.search_query != one.question:
                 blocks.append(f"Searched for: {escape_markdown(one.answer.search_query)}")
             blocks.append(markdown(one.answer, lambda number: ""))
-            blocks += [f"*{escape_markdown(notice)}*" for notice in one.answer.notices]
+            blocks += [_aside(notice) for notice in one.answer.notices]
             blocks += [_note(citation, base) for citation in one.answer.citations]
             if one.answer.refused and one.answer.hits:
                 blocks.append("Nearest passages:")
@@ -289,7 +300,7 @@ def export_markdown(exchanges: Sequence[Exchange], title: str, base: str = "") -
                     for hit in one.answer.hits[:3]
                 ]
         if one.trouble:
-            blocks.append(f"*{escape_markdown(one.trouble)}*")
+            blocks.append(_aside(one.trouble))
     return "\n\n".join(blocks) + "\n"
 
 

@@ -67,6 +67,8 @@ class Feedback:
             raise UsageError("The reason is none of those that are offered.")
         if len(comment) > COMMENT:
             raise UsageError(f"A comment has at most {COMMENT:,} characters.")
+        if any("\ud800" <= character <= "\udfff" for character in comment):
+            raise UsageError("The comment is not valid Unicode.")
         written = json.dumps(trace, sort_keys=True)
         if len(written) > TRACE:
             raise UsageError("The conversation is too long to be stored with a rating.")
@@ -87,7 +89,7 @@ class Feedback:
 
     def all(self) -> list[Rating]:
         """Every rating, the oldest first; none where nothing was ever rated."""
-        if not self.path.is_file():
+        if not self._there():
             return []
         with self._open() as database:
             rows = database.execute(
@@ -104,10 +106,23 @@ class Feedback:
 
     def delete(self, rating_id: str) -> bool:
         """Whether there was one of this id to delete."""
-        if not self.path.is_file():
+        if not self._there():
             return False
         with self._open() as database:
             return bool(database.execute("delete from feedback where id = ?", (rating_id,)).rowcount)
+
+    def _there(self) -> bool:
+        """Whether there is anything at the path; what is no file of ratings is told apart when it is opened."""
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> AssistantError:
+        return AssistantError(
+            f"The feedback file {str(self.path)!r} cannot be used ({error}). "
+            f"Choose another with ASSISTANT_FEEDBACK, or {OFF}."
+        )
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -120,10 +135,7 @@ class Feedback:
                 database.execute(_TABLE)
                 yield database
         except (OSError, sqlite3.Error) as error:
-            raise AssistantError(
-                f"The feedback file {str(self.path)!r} cannot be used ({error}). "
-                f"Choose another with ASSISTANT_FEEDBACK, or {OFF}."
-            ) from error
+            raise self._unusable(error) from error
 
 
 def open_feedback(setting: str) -> Feedback | None:

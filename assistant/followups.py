@@ -36,7 +36,7 @@ def _sections(index: Index, answer: Answer, quoted: set[tuple[str, tuple[str, ..
     neighbours = [passage for passage in index.passages if passage.document_id in documents]
     for passage in [*(hit.passage for hit in answer.hits), *neighbours]:
         key = (passage.document_id, passage.section)
-        if key in quoted or not passage.section or passage.document_id in index.addressed:
+        if key in quoted or set(passage.section) <= {passage.title} or passage.document_id in index.addressed:
             continue
         quoted.add(key)
         text = named(passage)

@@ -3,10 +3,11 @@
 The conversation lives in the browser; each event sends it and gets it back, and nothing of it stays here.
 """
 
+import asyncio
 import json
 import os
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
@@ -31,6 +32,7 @@ from assistant.conversation import (
 )
 from assistant.errors import AssistantError
 from assistant.feedback import COMMENT, REASONS, Feedback
+from assistant.nouns import Answer
 from assistant.query import MAX_QUESTION
 from assistant.rendering import answer_json, escape_markdown
 from assistant.serving import Question, Service
@@ -42,6 +44,7 @@ STATIC = files("assistant") / "static"
 # The browser keeps the conversation under this key. What Gradio calls a secret is readable by the page and protects nothing;
 # it must stay the same, or a restart loses every conversation.
 STORED, SECRET = "assistant-conversation", "assistant"
+TICK = 1.0  # seconds
 THANKS = "Thank you. It is stored with the question, the answer and its sources."
 
 
@@ -174,10 +177,12 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
             question = Question(last.question, turns(before), last.query, last.model)
             try:
                 # Gradio closes this generator where it stops it, and with it what works for the answer.
-                async with aclosing(service.answers(question)) as answers:
+                async with aclosing(paced(service.answers(question))) as answers:
                     async for grown in answers:
-                        last = replace(last, answer=grown)
-                        if not last.ended:
+                        last = replace(last, answer=grown or last.answer)
+                        if grown is None:
+                            yield tuple(gradio.skip() for _ in page)
+                        elif not last.ended:
                             yield shown([*before, last], busy=True)
                 if last.answer:
                     yield shown([*before, last], busy=True)
@@ -223,6 +228,30 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
             _rate(gradio, feedback, kept, chatbot, rating, reason, comment, send, rated, quick)
     blocks.queue(max_size=None, default_concurrency_limit=None, api_open=False)
     return blocks
+
+
+async def paced(answers: AsyncGenerator[Answer, None], seconds: float = TICK) -> AsyncGenerator[Answer | None, None]:
+    """The answers as they come, and None in every pause: only where a function yields does Gradio see that its client has gone."""
+    step: asyncio.Future[Answer] | None = None
+    try:
+        while True:
+            step = step or asyncio.ensure_future(anext(answers))
+            done, _ = await asyncio.wait({step}, timeout=seconds)
+            if not done:
+                yield None
+                continue
+            try:
+                answer = step.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                step = None
+            yield answer
+    finally:
+        if step is not None:
+            step.cancel()
+            await asyncio.wait({step})
+        await answers.aclose()
 
 
 def _exchange(index: Any) -> int:
@@ -297,7 +326,9 @@ def _rate(
         return as_data(exchanges), gradio.Group(visible=False)
 
     chatbot.like(like, [kept], [kept, rated, group, reason, comment], **quick)
-    gradio.on([send.click, comment.submit], explain, [kept, rated, reason, comment], [kept, group], **quick)
+    # Only what goes through the queue can say something beside the page.
+    queued = {**quick, "queue": True, "concurrency_limit": None}
+    gradio.on([send.click, comment.submit], explain, [kept, rated, reason, comment], [kept, group], **queued)
 
 
 def mount(

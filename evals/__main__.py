@@ -1,4 +1,4 @@
-"""`python -m evals`: run, score, compare, lint, calibrate, support, chunking, mtrag_un, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
+"""`python -m evals`: run, score, compare, lint, calibrate, promote, replay, attack, support, chunking, mtrag_un, bench. Exit codes: 0 pass, 1 worse, 2 usage, 3 incomplete."""
 
 import datetime
 import json
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from assistant.chunking import split as split_into_passages
-from assistant.cli import complain
+from assistant.cli import complain, ratings_file
 from assistant.cli import run as command_line
 from assistant.corpus import load_corpus
 from assistant.embedding import open_encoder
@@ -21,9 +21,19 @@ from assistant.gate import WEIGHTS
 from assistant.settings import CHECKOUT, load_settings
 from evals import benchmarks as benchmarks  # its commands are the program's too
 from evals import calibrate as calibration
-from evals import comparing, references
+from evals import comparing, feedback, references
 from evals import lint as notes
-from evals.app import CorpusOption, FoundingOption, GoldOption, IndexOption, JsonOption, OutOption, app, opened
+from evals.app import (
+    CorpusOption,
+    FoundingOption,
+    GoldOption,
+    IndexOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    app,
+    opened,
+)
 from evals.asking import Plan, ask_all, asker, read_answers
 from evals.corpora import POISONED, on_founding, on_poisoned
 from evals.gold import FOUNDING_GOLD, GOLD, POISON, Question, gold_digest, load_gold, locate
@@ -41,6 +51,8 @@ from evals.reports import (
     timings,
 )
 
+RatingArgument = Annotated[str, typer.Argument(metavar="ID", help="As `assistant feedback list` shows it.")]
+
 BASELINE = Path(__file__).parent / "baseline.json"
 FOUNDING_BASELINE = Path(__file__).parent / "baseline_founding.json"
 
@@ -51,7 +63,7 @@ def run(
     corpus: CorpusOption = None,
     index: IndexOption = None,
     out: OutOption = CHECKOUT / "evals" / "out",
-    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answers.")] = None,
+    model: ModelOption = None,
     split: Annotated[str | None, typer.Option("--split", help="Only dev or test.")] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="Only this id, kind or tag; repeatable.")] = None,
     failed_from: Annotated[
@@ -243,6 +255,45 @@ def calibrate(
             print(f"{name}, leave-one-out: refused answerable {refused}, answered unanswerable {answered}")
     if write:
         WEIGHTS.write_text(data, "utf-8")
+
+
+@app.command()
+def promote(
+    rating: RatingArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="A new file; without it the draft is printed.")
+    ] = None,
+) -> None:
+    """Make the draft of a gold question from a rating; it counts once a person has filled in what is TODO."""
+    text = feedback.draft(ratings_file().get(rating))
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{str(out)!r} is there already and stays as it is. Name a new file with --out.") from error
+    except OSError as error:
+        raise UsageError(f"{str(out)!r} cannot be written ({error.strerror}). Name another with --out.") from error
+
+
+@app.command()
+def replay(
+    rating: RatingArgument,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a rated question again, as it was asked then, and show what has changed."""
+    rated = ratings_file().get(rating)
+    assistant = opened(load_settings(corpus=corpus, index=index, model=model))
+    try:
+        told = feedback.replayed(rated, feedback.ask_again(assistant, rated))
+    finally:
+        assistant.close()
+    print(canonical(told) if as_json else feedback.report(told) + "\n", end="")
 
 
 def all_of(gold: Path) -> list[Question]:

@@ -18,6 +18,7 @@ FoundingOption = Annotated[
     bool, typer.Option("--founding", help="The founding document alone, with its own gold questions and baseline.")
 ]
 GoldOption = Annotated[Path, typer.Option("--gold", metavar="DIR", help="The folder of gold questions.")]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Who writes the answers.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from assistant.errors import UsageError
 from assistant.nouns import Document, Turn
@@ -23,9 +24,20 @@ FOUNDING = "docker-vs-vms.md"
 # Notes that an attacker would add, and questions that they are after; never part of the corpus.
 POISON = Path(__file__).parent / "poison"
 
+# What a draft leaves to a person, as the value of a field or in its list.
+TODO = "TODO"
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _filled_in(cls, value: object) -> object:
+        """Before any other check, so that a draft is told from a mistake."""
+        if TODO in (value if isinstance(value, list) else [value]):
+            raise PydanticCustomError("todo", "still TODO; a draft counts once a person has filled it in")
+        return value
 
 
 class Place(_Strict):

@@ -21,6 +21,9 @@ from assistant.index import Index, open_index
 from assistant.publishing import build_lock
 from evals.corpora import founding_alone
 
+# Their assertions say what they saw.
+pytest.register_assert_rewrite("pages", "misbehaving")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL = re.compile(r"(?:localhost|127\.\d+\.\d+\.\d+|::1|0\.0\.0\.0|::|)\Z")
 
