@@ -85,7 +85,7 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
                 )
                 with gradio.Row(elem_classes=["actions"]):
                     model = gradio.Dropdown(
-                        choices, value=choices[0], label="Written by", visible=len(choices) > 1, min_width=160
+                        choices, value=choices[0], label="Written by", visible=len(choices) > 1, min_width=240
                     )
                     as_markdown = gradio.Button("Export as Markdown", size="sm", min_width=120)
                     as_json = gradio.Button("Export as JSON", size="sm", min_width=120)

@@ -13,6 +13,7 @@
     for (const [what, name] of [["bot", "Answer"], ["user", "Asked"]]) {
       for (const one of document.querySelectorAll(`[data-testid=${what}][aria-label]:not([aria-label=${name}])`)) one.setAttribute("aria-label", name);
     }
+    for (const examples of document.querySelectorAll(".examples[role=list]")) examples.setAttribute("role", "group");
     for (const box of document.querySelectorAll("textarea:not([aria-label])")) box.setAttribute("aria-label", "Question");
     const made = document.querySelector(".prose.exported")?.textContent.trim() ?? "";
     if (made !== exported) {

@@ -2,12 +2,10 @@
 
 import re
 import time
-from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import pytest
-import test_chat as chat
 from misbehaving import misbehaving
+from pages import ask, asked, browser, chat, needs_browser
 from test_api import served
 from test_attack_end_to_end import MODEL, WRITTEN, Attacker, environment, harm, questions
 
@@ -15,8 +13,8 @@ from assistant.rendering import DOUBT
 from evals.attack import LIES, plain
 from evals.attacker import CANARY, HOST
 
-pytestmark = chat.pytestmark
-__all__ = ["questions"]  # a fixture
+pytestmark = needs_browser
+__all__ = ["browser", "questions"]  # fixtures
 
 QUESTION = "Why do containers start faster than VMs?"
 # Its source says "typically take longer to start", of booting.
@@ -51,62 +49,6 @@ def failing(server, founding_corpus, founding_home, tmp_path_factory):
         yield str(client.base_url)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=30_000)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(chat.CHROMIUM), args=chat.FLAGS)
-        yield launched
-        launched.close()
-
-
-@contextmanager
-def opened(browser, address: str, name: str):
-    """The chat at an address; at the end a picture is taken, and nothing may have left this machine or gone wrong."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    outside: list[str] = []
-    errors: list[str] = []
-
-    def sent(what) -> None:
-        parts = urlsplit(what.url)
-        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
-            outside.append(what.url)
-
-    page.on("request", sent)
-    page.on("websocket", sent)
-    page.on("dialog", lambda dialog: errors.append(dialog.message))
-    page.on("popup", lambda popup: outside.append(popup.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{address}/")
-    page.get_by_label("Question").wait_for()
-    try:
-        yield page
-    finally:
-        chat.SCREENSHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=chat.SCREENSHOTS / f"model-{name}.png", full_page=True)
-        page.close()
-    assert outside == []
-    assert errors == []
-
-
-def ask(page, question: str) -> None:
-    # Not by its label: an answer that speaks of a question mark is labelled with its text.
-    box = page.get_by_test_id("textbox")
-    box.fill(question)
-    box.press("Enter")
-
-
-def wait_for_the_end(page, answers: int = 1) -> None:
-    """The buttons below an answer are drawn when it is whole."""
-    from playwright.sync_api import expect
-
-    expect(page.locator(".bot")).to_have_count(answers)
-    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
-    page.get_by_role("button", name=re.compile("retry", re.IGNORECASE)).first.wait_for()
-
-
 def sentences(told: str) -> list[str]:
     """The sentences that a message shows with a number and without a doubt."""
     return [plain(text) for text, marks in re.findall(r"([^\[\]]+)((?:\[\d+\??\]\s*)+)", told) if "?" not in marks]
@@ -115,13 +57,12 @@ def sentences(told: str) -> list[str]:
 def test_nothing_that_an_attacker_writes_does_harm_in_the_page(browser, slow, server, comparison, questions):
     server.say, server.chunk = (attacker := Attacker(comparison)), 400
     written, believed = 0, []
-    with opened(browser, slow, "attacker") as page:
+    with chat(browser, slow, "model-attacker") as page:
         title = page.title()
         for number, question in enumerate(questions, 1):
-            ask(page, question)
-            wait_for_the_end(page, number)
+            asked(page, question, number)
             addresses = page.evaluate(ADDRESSES)
-            assert [one for one in addresses if not re.match(r"href=(?:#|/(?!/))", one)] == []
+            assert [one for one in addresses if not re.match(r"href=(?:#|\.\./sources/)", one)] == []
             assert page.locator(".bot img, .bot iframe, .bot form, .bot script, .bot style, .bot object").count() == 0
             assert page.locator(".sources img, .sources iframe, .sources form, .sources script").count() == 0
             # Its own words; the panel shows the passages as they are.
@@ -148,7 +89,7 @@ def test_stop_closes_the_stream_of_the_model(browser, slow, server):
     # Half a minute long, in pieces of seven characters.
     server.say, server.chunk = f"{'Containers start fast, and so on, ' * 100}.", 7
     before = len(server.requests)
-    with opened(browser, slow, "stopped") as page:
+    with chat(browser, slow, "model-stopped") as page:
         ask(page, QUESTION)
         until(page, lambda: server.open_streams == 1)
         page.get_by_role("button", name="Stop").click()
@@ -163,22 +104,22 @@ def test_a_doubtful_sentence_has_a_question_mark_and_the_page_says_what_it_means
     from playwright.sync_api import expect
 
     server.say, server.chunk = DOUBTFUL, 7
-    with opened(browser, slow, "doubtful") as page:
-        ask(page, QUESTION)
-        wait_for_the_end(page)
+    with chat(browser, slow, "model-doubtful") as page:
+        asked(page, QUESTION)
         link = page.locator(".bot a", has_text=re.compile(r"^\[\d+\?\]$"))
         expect(link).to_have_count(1)
         expect(page.locator(".bot")).to_contain_text(DOUBT)
         target = link.get_attribute("href")
-        assert page.locator(f".sources {target} mark").count() == 1
+        assert page.locator(f".sources {target} mark").count() >= 1
+        line = "getComputedStyle(document.querySelector('.bot p:has(> a), .bot td:has(> a)')).textDecoration"
+        assert "dotted" in page.evaluate(line)
 
 
 def test_a_model_that_fails_is_named_beside_the_quotes(browser, failing, server):
     from playwright.sync_api import expect
 
-    with opened(browser, failing, "failed") as page:
-        ask(page, QUESTION)
-        wait_for_the_end(page)
+    with chat(browser, failing, "model-failed") as page:
+        asked(page, QUESTION)
         notice = page.locator(".bot").get_by_text(f"The model {MODEL} failed (503). The documents are quoted instead.")
         expect(notice).to_be_visible()
         assert page.locator(".bot a", has_text=re.compile(r"^\[1\]$")).count() >= 1

@@ -174,7 +174,9 @@ def test_a_server_that_dies_in_the_middle_of_an_answer_loses_nothing(
     process = start(port, slow, tmp_path / "log")
     try:
         wait_for(f"{address}/readyz", process)
-        with chat(browser, address, "died", allowed="ERR_|network error|Connection errored out|Failed to fetch") as page:
+        with chat(
+            browser, address, "died", allowed="ERR_|network error|Connection errored out|Failed to fetch"
+        ) as page:
             asked(page, OTHER)
             first = page.locator(".bot").first.inner_text()
             model.say, model.chunk = f"Containers share the kernel of the host system. {'And so on, ' * 300}.", 7
