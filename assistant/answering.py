@@ -35,6 +35,8 @@ from assistant.settings import Settings
 from assistant.spelling import spell
 from assistant.writing import Quote, quoting_writer
 
+# So many sections are remembered as answerable or not.
+SECTIONS = 10_000
 REBUILDING = "The index is being rebuilt; this answer comes from the one before."
 
 
@@ -56,6 +58,7 @@ class Assistant:
     outdated: str | None = None  # a snapshot that another process is replacing
     refuses: bool = True  # False only in the evals, to show what the gate is worth
     models: Models = field(default_factory=Models)
+    _answerable: dict[tuple[str, str], bool] = field(default_factory=dict, compare=False, repr=False)
 
     def ask(self, question: str, history: Sequence[Turn] = ()) -> Answer:
         """The finished answer: the last one that `stream` yields."""
@@ -182,9 +185,17 @@ class Assistant:
     def suggestions(self, answer: Answer, asked: Sequence[str] = ()) -> tuple[str, ...]:
         """What to ask next: the documents answer each of them. `asked` are the questions before this one."""
         with self.live.borrow() as index:
-            return followups(
-                index, answer, asked, lambda query: all(one.decision.answer for one in self.consider(index, query))
-            )
+
+            def answerable(query: str) -> bool:
+                # Sections are few and asked about again and again.
+                key = (index.id, query)
+                if key not in self._answerable:
+                    if len(self._answerable) >= SECTIONS:
+                        self._answerable.clear()
+                    self._answerable[key] = all(one.decision.answer for one in self.consider(index, query))
+                return self._answerable[key]
+
+            return followups(index, answer, asked, answerable)
 
     def document(self, document_id: str) -> tuple[Document, frozenset[str]] | None:
         """A document as it is indexed, and the names of all; None where there is none of this name."""

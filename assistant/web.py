@@ -101,7 +101,7 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
                     lines=1,
                     max_lines=1,
                     max_length=MAX_QUESTION,
-                    interactive=False,
+                    interactive=True,
                     elem_classes=["searched"],
                 )
                 # Markdown and not gradio.HTML, which evaluates its value as a template.
@@ -112,17 +112,20 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
         rated = gradio.State(-1)
 
         def shown(exchanges: Sequence[Exchange], busy: bool = False, typed: str | None = None) -> tuple[Any, ...]:
-            """What the page shows of a conversation: the values of `page`."""
+            """What the page shows of a conversation: the values of `page`; the box stays as it is while an answer grows."""
             last = exchanges[-1].answer if exchanges else None
-            button: dict[str, Any] = (
-                {"submit_btn": False, "stop_btn": "Stop"} if busy else {"submit_btn": "Ask", "stop_btn": False}
-            )
+            button: dict[str, Any] = {"submit_btn": "Ask", "stop_btn": False}
+            if busy:
+                button = {"submit_btn": False, "stop_btn": "Stop"}
+            if typed is not None:
+                button["value"] = typed
+            # Plain values where they do: Gradio works out anew what a component can be each time that it gets one.
             return (
                 as_data(exchanges),
-                gradio.Chatbot(value=messages(exchanges), feedback_value=_rated(exchanges)),
+                messages(exchanges),
                 panel(exchanges) or EMPTY,
-                gradio.Textbox(value=last.search_query if last else "", interactive=last is not None and not busy),
-                gradio.Textbox(**button) if typed is None else gradio.Textbox(value=typed, **button),
+                last.search_query if last else "",
+                gradio.skip() if busy and typed is None else gradio.Textbox(**button),
                 "" if busy or not exchanges else escape_markdown(said(exchanges[-1])),
             )
 
@@ -132,8 +135,11 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
             asked = str(request.query_params.get("q", ""))[:MAX_QUESTION] if request else ""
             exchanges = interrupted(read_conversation(data))
             # Whoever is quick may have typed already.
-            rest = shown(exchanges) if exchanges else tuple(gradio.skip() for _ in page)
-            return (*rest[:4], gradio.Textbox(value=asked) if asked else gradio.skip(), *rest[5:])
+            stored, told, *rest = shown(exchanges) if exchanges else (gradio.skip() for _ in page)
+            if exchanges:
+                told = gradio.Chatbot(value=told, feedback_value=_rated(exchanges))
+            rest[2] = gradio.Textbox(value=asked) if asked else gradio.skip()
+            return stored, told, *rest
 
         def begun(before: Sequence[Exchange], now: Exchange) -> tuple[Any, ...]:
             return shown([*before, now], busy=True, typed="")
@@ -147,24 +153,21 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
             return ask(text, data, model)
 
         def ask_again(data: Any, model: str, chosen: gradio.RetryData) -> tuple[Any, ...]:
-            exchanges, at = read_conversation(data), _exchange(chosen.index)
-            return begun(exchanges[:at], Exchange(exchanges[at].question, model=model))
+            before, one = _parted(data, chosen.index)
+            return begun(before, Exchange(one.question, model=model)) if one else shown(before)
 
         def ask_edited(data: Any, model: str, chosen: gradio.EditData) -> tuple[Any, ...]:
-            exchanges, text = read_conversation(data), str(chosen.value).strip()
-            return (
-                begun(exchanges[: _exchange(chosen.index)], Exchange(text[:MAX_QUESTION], model=model))
-                if text
-                else shown(exchanges)
-            )
+            before, one = _parted(data, chosen.index)
+            text = str(chosen.value).strip()[:MAX_QUESTION]
+            return begun(before, Exchange(text, model=model)) if one and text else shown(read_conversation(data))
 
         def search_again(query: str, data: Any, model: str) -> tuple[Any, ...]:
-            *before, last = read_conversation(data)
-            return begun(before, Exchange(last.question, query.strip(), model))
+            before, one = _parted(data, -1)
+            return begun(before, Exchange(one.question, query.strip(), model)) if one else shown(before)
 
         def take_back(data: Any, chosen: gradio.UndoData) -> tuple[Any, ...]:
-            exchanges, at = read_conversation(data), _exchange(chosen.index)
-            return shown(exchanges[:at], typed=exchanges[at].question)
+            before, one = _parted(data, chosen.index)
+            return shown(before, typed=one.question if one else "")
 
         def stop(data: Any) -> tuple[Any, ...]:
             return shown(interrupted(read_conversation(data), STOPPED))
@@ -259,6 +262,13 @@ def _exchange(index: Any) -> int:
     return int(index[0] if isinstance(index, list | tuple) else index) // 2
 
 
+def _parted(data: Any, index: Any) -> tuple[list[Exchange], Exchange | None]:
+    """The exchanges before the one that a message belongs to, and that one; -1 is the last. Nothing may be there."""
+    exchanges = read_conversation(data)
+    at = len(exchanges) - 1 if index == -1 else _exchange(index)
+    return (exchanges[:at], exchanges[at]) if 0 <= at < len(exchanges) else (exchanges, None)
+
+
 def _rated(exchanges: Sequence[Exchange]) -> list[str | None]:
     names = {UP: "Like", DOWN: "Dislike"}
     return [names.get(one.rating) for one in exchanges]
@@ -310,6 +320,8 @@ def _rate(
 
     def like(data: Any, chosen: gradio.LikeData) -> tuple[Any, ...]:
         exchanges, at = read_conversation(data), _exchange(chosen.index)
+        if not 0 <= at < len(exchanges):
+            return as_data(exchanges), -1, gradio.Group(visible=False), None, ""
         if chosen.liked not in (True, False):  # taken back
             feedback.delete(exchanges[at].feedback)
             exchanges[at] = replace(exchanges[at], rating="", feedback="")

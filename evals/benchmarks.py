@@ -14,7 +14,7 @@ from assistant.settings import load_settings
 from assistant.support import WEIGHTS, load_weights
 from evals import attack as attacks
 from evals import bench as benches
-from evals import chunking_evaluation, mtrag_un, support
+from evals import chunking_evaluation, load, mtrag_un, support
 from evals.app import JsonOption, app, opened
 from evals.gold import GOLD, load_gold
 from evals.reports import canonical
@@ -123,3 +123,24 @@ def bench(
     )
     for name, value in result["stages_ms"].items():
         print(f"  {name:52}{value:6d} ms")
+
+
+@app.command(name="load")
+def judge_load(
+    users: Annotated[int, typer.Option("--users", min=1, max=200, help="So many ask one after another.")] = 50,
+    each: Annotated[int, typer.Option("--each", min=1, max=100, help="So many questions each.")] = 10,
+    crowd: Annotated[int, typer.Option("--crowd", min=1, max=1000, help="So many ask at the same moment.")] = 200,
+    early: Annotated[int, typer.Option("--early", min=8, help="Memory is read after so many questions more,")] = 200,
+    late: Annotated[int, typer.Option("--late", min=16, help="and after so many.")] = 2000,
+    as_json: JsonOption = False,
+) -> None:
+    """The web chat under load, through its page's own protocol, on a server of its own."""
+    settings = load_settings()
+    questions = [one.question for one in load_gold(GOLD) if one.split == "dev" and not one.history]
+    opened(settings).close()  # the index is brought up to date before the clock runs
+    result = load.measure(settings, questions, users, each, crowd, early, late)
+    if as_json:
+        print(json.dumps(result))
+        return
+    for name, values in result.items():
+        print(f"{name:10}{values}")
