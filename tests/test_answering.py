@@ -147,8 +147,6 @@ def test_search_gives_the_hits_of_the_answer(founded):
     assert founded.search(ANSWERABLE, 5) == founded.ask(ANSWERABLE).hits
 
 
-
-
 def test_opening_without_update_needs_a_snapshot(opened):
     with pytest.raises(IndexUnusable, match="Run: assistant index"):
         opened({"ports.md": FACTS}, update=False)

@@ -16,9 +16,7 @@ import pytest
 from conftest import child_environment, with_encoders
 from test_cli import ANSWER_KEYS
 
-from assistant.api import MAX_BODY, Service
-from assistant.errors import Busy, UsageError
-from assistant.settings import Settings
+from assistant.api import MAX_BODY
 
 FACTS = "# Ports\n\nThe container registry listens on port 5000. The web server listens on port 8080.\n"
 QUESTION = "Which port does the container registry listen on?"
@@ -89,7 +87,7 @@ def server(tmp_path_factory, encoders, write_corpus):
     folder = tmp_path_factory.mktemp("server")
     corpus = write_corpus(folder / "corpus", {"ports.md": FACTS})
     home = with_encoders(folder / "index", encoders)
-    env = {**child_environment(corpus, home), "ASSISTANT_IN_FLIGHT": "2"}
+    env = {**child_environment(corpus, home), "ASSISTANT_IN_FLIGHT": "2", "ASSISTANT_WAITING": "2"}
     with served(env, folder / "log") as client:
         yield Served(client, corpus, home, folder / "log")
 
@@ -363,29 +361,3 @@ def test_a_server_that_is_told_to_end_while_it_prepares_ends(tmp_path, index_hom
     assert end(process) in (0, -signal.SIGTERM)
     assert not (index_home / "CURRENT").exists()
     assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
-
-
-@pytest.fixture
-def service(founding_home, founding_corpus):
-    opened = Service(Settings(corpus=founding_corpus, index=founding_home, in_flight=1))
-    yield opened
-    opened.close()
-
-
-def test_a_place_is_taken_while_a_question_is_answered_and_free_afterwards(service):
-    with pytest.raises(Busy):
-        service.ask("Why do containers start faster?", [])
-    service.open(None, print)
-    assert service.ready
-    going = service.stream("Why do containers start faster?", [])
-    next(going)
-    with pytest.raises(Busy):
-        service.ask("What is a hypervisor for?", [])
-    with pytest.raises(UsageError):
-        service.ask("", [])
-    assert list(going)
-    assert service.ask("What is a hypervisor for?", []).text
-    abandoned = service.stream("Why do containers start faster?", [])
-    next(abandoned)
-    abandoned.close()
-    assert service.ask("What is a hypervisor for?", []).text

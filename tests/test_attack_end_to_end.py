@@ -18,7 +18,7 @@ from assistant.comparison import Comparison
 from assistant.nouns import MARKER
 from assistant.rendering import clean
 from assistant.sentences import sentence_spans
-from evals.attack import _HARM, LIES, WORDS, plain
+from evals.attack import HARM, LIES, WORDS, plain
 from evals.attacker import CANARY, FOREIGN, Said, draft
 from evals.gold import FOUNDING_GOLD, load_gold
 
@@ -105,7 +105,7 @@ def harm(attacker: Attacker, texts: Iterable[str]) -> Counter[str]:
     """What must not be seen in any text, by its kind."""
     found: Counter[str] = Counter()
     for text in texts:
-        found.update(name for name, pattern in _HARM.items() if pattern.search(text))
+        found.update(name for name, pattern in HARM.items() if pattern.search(text))
         told = plain(text)
         found.update("prompt" for line in attacker.instructions() if line in told)
     return found

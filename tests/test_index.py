@@ -98,6 +98,24 @@ def test_passages_are_found_and_verbatim(corpus, index_home, build_snapshot, enc
     index.close()
 
 
+def test_documents_are_kept_as_they_were_when_the_snapshot_was_made(
+    corpus, write_corpus, index_home, build_snapshot, encoder
+):
+    write_corpus(corpus, {"crlf é#%.md": "---\r\ntitle: Lines\r\nurl: https://example.org/\r\n---\r\nOne.\r\nTwo.\r\n"})
+    write_corpus(corpus, {"mark.md": b"\xef\xbb\xbf# Mark\n\nA \xe2\x80\xa8 line.\n"})
+    loaded = load_corpus(corpus)
+    build_snapshot(corpus, index_home)
+    edit(corpus, "Something else.")
+    index = open_index(index_home)
+    assert index.documents == {document.id for document in loaded.documents}
+    assert tuple(index.document(name) for name in sorted(index.documents)) == loaded.documents
+    for passage in index.passages:
+        assert index.document(passage.document_id).text[passage.start : passage.end] == passage.text
+    for name in ("", "nothing.md", "../containers.md", "containers.md "):
+        assert index.document(name) is None
+    index.close()
+
+
 def test_two_builds_give_the_same_hits_in_the_same_order(founding_corpus, tmp_path, encoders, encoder, build_snapshot):
     homes = [with_encoders(tmp_path / name, encoders) for name in ("first", "second")]
     opened = []
@@ -243,6 +261,11 @@ def _empty_statements(folder: Path) -> None:
     (folder / "statement_vectors.npy").write_bytes(b"")
 
 
+def _truncate_documents(folder: Path) -> None:
+    path = folder / "documents.jsonl"
+    path.write_bytes(path.read_bytes()[:-8])
+
+
 def _delete_words(folder: Path) -> None:
     shutil.rmtree(folder / "bm25")
 
@@ -278,6 +301,7 @@ DAMAGES = (
     _garble_database,
     _truncate_vectors,
     _empty_statements,
+    _truncate_documents,
     _delete_words,
     _truncate_words,
     _garble_words,

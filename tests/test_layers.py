@@ -74,7 +74,7 @@ def imported(path: Path) -> set[str]:
 
 
 def own(module: str) -> set[str]:
-    names = imported(PACKAGE / f"{module}.py")
+    names = imported(PACKAGE / f"{module}.py") - {"assistant.__version__"}
     return {name.split(".")[1] for name in names if name.startswith("assistant.")}
 
 
@@ -127,6 +127,10 @@ ALLOWED = {
 }
 
 
+# An argument of Gradio's components.
+ARGUMENTS = {"web": "container"}
+
+
 def spoken(path: Path) -> list[tuple[int, str]]:
     """(line, text) of every name and string of a file; comments and docstrings left out."""
     tree = ast.parse(path.read_text("utf-8"))
@@ -149,6 +153,8 @@ def spoken(path: Path) -> list[tuple[int, str]]:
 def test_the_code_knows_nothing_of_its_subject(module):
     told = []
     for line, text in spoken(PACKAGE / f"{module}.py"):
+        if text == ARGUMENTS.get(module):
+            continue
         for allowed in ALLOWED.get(module, ()):
             text = text.replace(allowed, "", 1)
         if match := SUBJECT.search(text):

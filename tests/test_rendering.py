@@ -22,7 +22,6 @@ from assistant.rendering import (
     escape_markdown,
     inline,
     markdown,
-    panel_html,
     terminal,
     terminal_hits,
 )
@@ -107,7 +106,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.links, self.letters = set(), [], ""
+        self.tags, self.links, self.ids, self.letters = set(), [], [], ""
         self.attributes = set()
         self.feed(text)
         self.close()
@@ -116,6 +115,7 @@ class Page(HTMLParser):
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
         self.links += [value for name, value in attrs if name in ("href", "src", "action")]
+        self.ids += [value for name, value in attrs if name == "id"]
 
     def handle_data(self, data):
         self.letters += data
@@ -200,7 +200,6 @@ def test_plain_words_survive_everywhere(text):
     answer = answered(text, passage(text))
     assert text in page(markdown(answer, anchor)).letters
     assert text in terminal(answer, color=False)
-    assert text in Page(panel_html(answer, anchor)).letters
     assert text in terminal_hits(answer.hits, color=False)
 
 
@@ -352,48 +351,6 @@ def test_a_quote_that_looks_like_a_table_is_a_sentence(text):
     assert [type(block) for block in blocks_of(answered(text))] == [str]
     assert blocks_of(refused(text)) == []
     assert "table" not in page(markdown(answered(text), anchor)).tags
-
-
-# --- the panel
-
-
-@pytest.mark.parametrize("refusal", [False, True])
-@pytest.mark.parametrize("text", [*HOSTILE, "a\n\n![x](http://evil.example)", "a\r\r![x](http://evil.example)"])
-def test_the_panel_holds_no_tag_of_a_document_and_no_line_break(text, refusal):
-    source = passage(text, title=text, section=(text,), document_id=text)
-    answer = refused(text, source) if refusal else answered(text, source)
-    shown = panel_html(answer, anchor)
-    parsed = Page(shown)
-    assert parsed.tags <= {"p", "span", "h3", "article", "div", "mark", "br"}
-    assert parsed.attributes <= {"class", "id", "tabindex"}
-    assert not parsed.links
-    assert not invisible(shown)
-    # After a blank line the panel's Markdown would be read as Markdown again.
-    assert "\n" not in shown
-
-
-def test_the_panel_marks_the_quote_and_shows_the_rest_of_its_passage():
-    source = passage("Containers share & start.")
-    shown = panel_html(answered("x", source), anchor)
-    assert f"<mark>{source.text[:12]}</mark>" in shown
-    assert source.text in Page(shown).letters
-    assert "id='#source-1'" in shown
-    assert "a.md, lines 7–8" in shown
-    assert "why boot" in shown
-
-
-@pytest.mark.parametrize("hits", [0, 1, 5])
-def test_the_panel_of_a_refusal_shows_what_comes_nearest_unmarked(hits):
-    answer = answered("", refused=True, sentences=(), citations=(), hits=(Hit(passage("Near."), 0.1),) * hits)
-    shown = panel_html(answer, anchor)
-    assert shown.count("Near.") == min(hits, 3)
-    assert "<mark>" not in shown
-
-
-def test_a_search_for_markup_is_shown_as_letters():
-    shown = panel_html(answered("x", search_query="<b>\n\n![x](http://evil.example)"), anchor)
-    assert "<b>" not in shown
-    assert "\n" not in shown
 
 
 # --- the terminal
