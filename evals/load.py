@@ -29,7 +29,9 @@ from evals.statistics import percentile
 
 # Longer than any answer of the quotes may take, however many wait before it.
 PATIENCE = 120.0
-_REMOTE = re.compile(r"^\s*\d+: \S+ ([0-9A-F]+):[0-9A-F]{4} ", re.MULTILINE)
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
+# Nothing, 127.0.0.0/8, ::1, and 127.0.0.0/8 in IPv6.
+_LOCAL = re.compile(r"0+|[0-9A-F]{6}7F|0{24}01000000|0{16}FFFF0000[0-9A-F]{6}7F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,17 @@ class Server:
         return int(found[1]) / 1024
 
     def remotes(self) -> set[str]:
-        """The addresses outside of this machine that anything on it is connected to over IPv4, in hexadecimal."""
-        table = Path(f"/proc/{self.process}/net/tcp").read_text("utf-8")
-        return {one for one in _REMOTE.findall(table) if not one.endswith("7F") and one != "00000000"}
+        """The addresses outside of this machine that the server is connected to, as the kernel writes them."""
+        links = [str(one.readlink()) for one in Path(f"/proc/{self.process}/fd").iterdir() if one.is_symlink()]
+        ours = {inode[1] for one in links if (inode := _SOCKET.fullmatch(one))}
+        found: set[str] = set()
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            rows = Path(f"/proc/{self.process}/net/{table}").read_text("utf-8").splitlines()[1:]
+            for _, _, remote, *rest in map(str.split, rows):
+                # The table is of the whole machine; the inode tells whose a row is.
+                if rest[6] in ours and not _LOCAL.fullmatch(remote.partition(":")[0]):
+                    found.add(remote)
+        return found
 
 
 @contextmanager
@@ -153,7 +163,7 @@ async def _measure(
 ) -> dict[str, Any]:
     chat = Chat(server.address, max(users, crowd) * 2)
     await chat.open()
-    before = server.remotes()
+    remotes = server.remotes()
 
     async def user(count: int, first: int) -> list[Outcome]:
         session = uuid.uuid4().hex
@@ -166,11 +176,12 @@ async def _measure(
     try:
         steady = await together(users, each)
         at_once = await together(crowd, 1)
+        remotes |= server.remotes()
         await together(8, early // 8)
         memory_early = server.memory()
         await together(8, (late - early) // 8)
         memory_late = server.memory()
-        remotes = server.remotes() - before
+        remotes |= server.remotes()
     finally:
         await chat.close()
     return {
