@@ -10,7 +10,7 @@ TORCH := 2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 Q ?= Which should I use to run untrusted code?
 
-.PHONY: setup run-setup chat ask test check index eval bench clean
+.PHONY: fuzz setup run-setup chat ask test check index eval bench docs clean
 
 # Everything, with the tools for tests.
 setup: $(VENV)/.dev
@@ -36,14 +36,22 @@ check: setup
 	$(BIN)/python -m evals lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# 5,000 cases and more against the API's own description, half of them as events.
+fuzz: setup
+	FUZZ_EXAMPLES=400 $(BIN)/python -m pytest -q -s tests/test_fuzz.py
+
 eval: run-setup
 	$(BIN)/python -m evals run --check
 
 bench: run-setup
 	$(BIN)/python -m evals bench
 
+# This project's own docs site, in site/.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file docs/mkdocs.yml
+
 clean:
-	rm -rf $(VENV) .index evals/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .index site evals/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

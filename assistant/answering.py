@@ -14,7 +14,7 @@ from assistant.build import Progress, Report
 from assistant.chain import Chain, Models, Words, completed, prompt_for
 from assistant.citations import Claim, cite
 from assistant.comparison import Comparison
-from assistant.corpus import Corpus, load_corpus
+from assistant.corpus import Corpus, corpus_of
 from assistant.embedding import Encoder, open_encoder
 from assistant.errors import IndexUnusable, UsageError
 from assistant.followups import followups
@@ -37,6 +37,7 @@ from assistant.writing import Quote, quoting_writer
 
 # So many sections are remembered as answerable or not.
 SECTIONS = 10_000
+READING = "What the page that you are reading says ranks a little higher."
 REBUILDING = "The index is being rebuilt; this answer comes from the one before."
 
 
@@ -70,10 +71,12 @@ class Assistant:
         history: Sequence[Turn] = (),
         stopped: Callable[[], bool] = lambda: False,
         query: str = "",
+        page: str = "",
     ) -> Iterator[Answer]:
         """Yields the answer as it grows: first its passages, then the text, a model's sentence by sentence.
 
-        `query` is searched as it is, instead of what would be made of the question and its history. Ends early, and any request to a model with it, soon after `stopped` says so. Raises UsageError for a question that
+        `query` is searched as it is, instead of what would be made of the question and its history. Passages of the
+        document whose url is `page` rank a little higher. Ends early, and any request to a model with it, soon after `stopped` says so. Raises UsageError for a question that
         is empty or too long, before anything is searched.
         """
         question = check_question(question)
@@ -81,12 +84,14 @@ class Assistant:
             clock = Clock()
             chain = Chain(self.models, stopped)
             query = check_question(query) if query else self.standalone(index, question, self.recent(history), chain)
-            considered = self.consider(index, query)
+            near = index.at(page) if page else ""
+            considered = self.consider(index, query, near)
             # Of two questions in one, those that the documents answer are answered; the others are named.
             answered = [one for one in considered if one.decision.answer]
             founds = [one.found for one in answered or considered]
             left = [one for one in considered if answered and not one.decision.answer]
             notices = [REBUILDING] if index.id == self.outdated else []
+            notices += [READING] if near else []
             notices += [f"The documents do not answer: “{one.found.query}”" for one in left]
             clock.mark("retrieve")
             answer = Answer(
@@ -108,6 +113,7 @@ class Assistant:
                     yield with_text(answer, draft.claims, index.comparison)
                     clock.skip()
                 by_model = bool(chain.answered_by)
+                answer = replace(answer, dropped=draft.dropped)
                 spoken = completed(index, founds, draft) if by_model else list(quoting_writer(index, founds))
                 clock.mark("write")
                 answer = with_text(answer, spoken, index.comparison)
@@ -167,11 +173,11 @@ class Assistant:
             lambda word: self.encoder.window.count(word) - nothing == 1,
         )
 
-    def consider(self, index: Index, query: str) -> list[Considered]:
+    def consider(self, index: Index, query: str, near: str = "") -> list[Considered]:
         """What is found for each question in a message, and whether it suffices for an answer."""
         considered = []
         for part in whole_parts(query, index.comparison):
-            found = retrieve(index, self.encoder, part, self.settings.passages)
+            found = retrieve(index, self.encoder, part, self.settings.passages, near)
             decision = decide(index, self.encoder, found)
             considered.append(Considered(found, decision if self.refuses else replace(decision, answer=True)))
         return considered
@@ -202,6 +208,11 @@ class Assistant:
         with self.live.borrow() as index:
             found = index.document(document_id)
             return (found, index.documents) if found else None
+
+    def titles(self) -> list[Document]:
+        """The documents that are indexed, by id."""
+        with self.live.borrow() as index:
+            return [found for name in sorted(index.documents) if (found := index.document(name))]
 
     def as_retriever(self, count: int = 5) -> Any:
         """The same search as a LangChain `BaseRetriever`."""
@@ -297,7 +308,7 @@ def open_assistant(
     models = models or open_models(settings)
     outdated = None
     if update:
-        corpus = load_corpus(settings.corpus)
+        corpus = corpus_of(settings)
         for problem in corpus.problems:
             complain(f"left out {problem}")
         encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)

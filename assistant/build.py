@@ -88,7 +88,9 @@ def snapshot_id(corpus: Corpus, weights: str, size: int) -> str:
     """The name of the snapshot these documents, this model and this splitter give."""
     compared = json.dumps(corpus.comparison.as_data(), sort_keys=True)
     foreign = sha256_of(FOREIGN)
-    recipe = f"{FORMAT} {chunking.VERSION} {size} {BM25_K1} {BM25_B} {weights} {corpus_digest(corpus.documents)} {compared} {foreign}"
+    # What a document's own bytes say of its URL is in their digest; settings say it too.
+    pages = "".join(f"{document.id}\0{document.url}\n" for document in corpus.documents if document.url)
+    recipe = f"{FORMAT} {chunking.VERSION} {size} {BM25_K1} {BM25_B} {weights} {corpus_digest(corpus.documents)} {compared} {foreign}{pages}"
     return hashlib.sha256(recipe.encode()).hexdigest()[:24]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from assistant.corpus import LINE_BREAK, heading_text, markdown_parser
-from assistant.nouns import Document, Passage
+from assistant.nouns import Document, Passage, is_markdown
 from assistant.sentences import is_delimiter_row, sentence_spans
 
 VERSION = 2  # a snapshot built by another version is built again
@@ -55,7 +55,7 @@ def layout(document: Document) -> Layout:
     prose: set[int] = set()
     code: list[tuple[int, int]] = []
     tables: list[tuple[int, int, str]] = []
-    if not document.id.lower().endswith(".md"):
+    if not is_markdown(document.id):
         blank = True
         for number in range(len(lines) - 1):
             here = not text[lines[number] : lines[number + 1]].strip()

@@ -17,6 +17,7 @@ from assistant.settings import Settings, load_settings
 if TYPE_CHECKING:
     from assistant.answering import Assistant
     from assistant.feedback import Feedback
+    from assistant.keys import Keys
     from assistant.nouns import Turn
 
 # Typer's own base of "no such option" and the like, which it does not export by name.
@@ -31,6 +32,8 @@ app = typer.Typer(
 )
 ratings = typer.Typer(help="What readers said of answers, with the question and the whole answer.")
 app.add_typer(ratings, name="feedback")
+keys = typer.Typer(help="Keys with which programs on other machines may ask a server of yours.")
+app.add_typer(keys, name="keys")
 
 CorpusOption = Annotated[Path | None, typer.Option("--corpus", metavar="DIR", help="The folder of documents.")]
 IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Where snapshots are kept.")]
@@ -54,12 +57,12 @@ def index(
 
     from assistant import build
     from assistant.answering import build_index
-    from assistant.corpus import load_corpus
+    from assistant.corpus import corpus_of
     from assistant.embedding import open_encoder
     from assistant.publishing import build_lock
 
     settings = load_settings(corpus=corpus, index=index)
-    documents = load_corpus(settings.corpus)
+    documents = corpus_of(settings, again=not dry_run)
     for problem in documents.problems:
         complain(f"left out {problem}")
     facts: dict[str, Any]
@@ -192,11 +195,55 @@ def serve(
 
 
 @app.command()
-def doctor(corpus: CorpusOption = None, index: IndexOption = None, as_json: JsonOption = False) -> None:
+def mcp(
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, not over stdin and stdout.")] = False,
+    host: Annotated[
+        str | None, typer.Option("--host", help="The address to listen on; 127.0.0.1 if not given.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="The port to listen on; 7861 if not given.")
+    ] = None,
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+) -> None:
+    """Give other assistants the tools search and fetch, by the Model Context Protocol."""
+    settings = load_settings(corpus=corpus, index=index)
+    if not http and (host or port):
+        raise UsageError("--host and --port say where to serve over HTTP: give --http, too.")
+    try:
+        from assistant import mcp_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
+        raise UsageError("The extra 'mcp' is missing. Run: pip install -c constraints.txt -e '.[mcp]'") from error
+    address = (host or "127.0.0.1", port or 7861) if http else None
+    mcp_server.run(settings, progress_bar, complain, address)
+
+
+@app.command()
+def doctor(
+    corpus: CorpusOption = None,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    origin: Annotated[
+        str | None, typer.Option("--origin", help="Check a running server for the pages of this origin instead.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="URL", help="That server; default: where serve listens.")
+    ] = None,
+) -> None:
     """Say what is set up, what is missing, and what to run."""
     from assistant.doctor import examine
 
-    findings = examine(load_settings(corpus=corpus, index=index))
+    settings = load_settings(corpus=corpus, index=index)
+    if origin is not None:
+        from assistant.reach import examine_origin
+
+        findings = examine_origin(origin, server or f"http://127.0.0.1:{settings.port}")
+    elif server is not None:
+        raise UsageError("--server goes with --origin: assistant doctor --origin https://docs.example --server URL")
+    else:
+        findings = examine(settings)
     if as_json:
         print(json.dumps([{"what": one.what, "good": one.good, "says": one.says} for one in findings]))
     else:
@@ -238,6 +285,38 @@ def delete_rating(rating: Annotated[str, typer.Argument(metavar="ID", help="As t
     """Delete a rating and its trace for good."""
     if not ratings_file().delete(rating):
         raise AssistantError(f"There is no feedback {rating!r}. See: assistant feedback list")
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for.")],
+    rate: Annotated[int, typer.Option("--rate", metavar="N", help="Questions a minute.")] = 60,
+) -> None:
+    """Make a key and print it, once."""
+    print(keys_file().add(name, rate))
+    complain("this key is shown only now; it is sent as “Authorization: Bearer …”")
+
+
+@keys.command("list")
+def list_keys(as_json: JsonOption = False) -> None:
+    """Show whose keys there are, one a line, the oldest first."""
+    from dataclasses import asdict
+
+    found = keys_file().all()
+    if as_json:
+        print(json.dumps([asdict(one) for one in found]))
+        return
+    for one in found:
+        print(f"{one.created[:10]}  {one.rate:7,} a minute  {one.name}")
+    if not found:
+        complain("there is no key yet. Make one: assistant keys add NAME")
+
+
+@keys.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(metavar="NAME", help="As the list shows it.")]) -> None:
+    """Delete a key; servers that run refuse it from now on."""
+    if not keys_file().revoke(name):
+        raise AssistantError(f"There is no key {name!r}. See: assistant keys list")
 
 
 def main() -> None:
@@ -309,6 +388,12 @@ def ratings_file() -> "Feedback":
     if stored is None:
         raise UsageError("No feedback is stored: ASSISTANT_FEEDBACK is off. Set it to a file, or leave it unset.")
     return stored
+
+
+def keys_file() -> "Keys":
+    from assistant.keys import Keys
+
+    return Keys(load_settings().keys.expanduser())
 
 
 def one_of(text: str | None, file: str | None, name: str) -> None:

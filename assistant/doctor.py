@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from assistant.build import is_current
-from assistant.corpus import Corpus, load_corpus
+from assistant.corpus import Corpus, corpus_of
 from assistant.embedding import find_model
 from assistant.errors import AssistantError
 from assistant.index import current, open_index
@@ -49,7 +49,7 @@ def _packages() -> Finding:
 
 def _corpus(settings: Settings) -> tuple[Corpus | None, Finding]:
     try:
-        corpus = load_corpus(settings.corpus)
+        corpus = corpus_of(settings)
     except AssistantError as error:
         return None, Finding("documents", False, str(error))
     says = f"{len(corpus.documents)} in {settings.corpus}, {corpus.skipped} other files skipped"

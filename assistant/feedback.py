@@ -3,7 +3,7 @@
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import AssistantError, UsageError
+from assistant.nouns import Turn
 
 OFF = "off"
 RATINGS = ("up", "down")
@@ -46,6 +47,19 @@ class Rating:
     reason: str
     comment: str
     trace: dict[str, Any]
+
+
+def trace_of(
+    question: str, history: Sequence[Turn], answer: Mapping[str, Any], version: str, query: str = ""
+) -> dict[str, Any]:
+    """What is kept with a rating; `answer` is the answer's JSON, `query` what the reader had searched instead."""
+    return {
+        "question": question,
+        "query": query,
+        "history": [{"question": turn.question, "answer": turn.answer} for turn in history],
+        "answer": dict(answer),
+        "versions": {"assistant": version, "index": answer["index"], "written_by": answer["answered_by"]},
+    }
 
 
 class Feedback:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import bm25s
 import chromadb
@@ -60,6 +61,7 @@ class Index:
                 self._documents = dict(
                     zip(self.manifest["documents"], np.load(self.folder / "documents.npy"), strict=True)
                 )
+                self._pages = {_page(one.url): one.document_id for one in self.passages if one.url}
                 self._rows = {passage.id: row for row, passage in enumerate(self.passages)}
                 self.passage_vectors: Vectors = np.load(self.folder / "passage_vectors.npy", mmap_mode="r")
                 self.statement_vectors: Vectors = np.load(self.folder / "statement_vectors.npy", mmap_mode="r")
@@ -91,6 +93,10 @@ class Index:
         return (
             len(self.addressed) < len(self.manifest["documents"]) and self.passages[row].document_id in self.addressed
         )
+
+    def at(self, url: str) -> str:
+        """The id of the document whose page this is; empty where it is none's. What follows `?` or `#` does not count."""
+        return self._pages.get(_page(url), "")
 
     @property
     def documents(self) -> frozenset[str]:
@@ -231,6 +237,11 @@ class Index:
         client = chroma_client(folder)
         undo.callback(client.close)
         return client.get_collection(COLLECTION, embedding_function=None)
+
+
+def _page(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.netloc.lower()}{parts.path.removesuffix('index.html').rstrip('/')}"
 
 
 def current(home: Path) -> str | None:

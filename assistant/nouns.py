@@ -17,14 +17,19 @@ Kind = Literal["sentence", "item", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file of the corpus: `text` is its bytes as UTF-8 without a leading BOM, nothing else changed."""
+    """A file of the corpus: `text` is its bytes as UTF-8 without a leading BOM, or what it was converted to."""
 
     id: str  # the POSIX path below the corpus folder, NFC
     title: str
     text: str
     url: str | None
-    digest: str  # sha256 of the file's bytes
+    digest: str  # sha256 of the file's bytes, and of what converted them
     body: int  # where the text starts after the front matter, in code points
+
+
+def is_markdown(document_id: str) -> bool:
+    """Whether a document's text is Markdown: every kind is, or is converted to it, but plain text."""
+    return not document_id.lower().endswith(".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +116,4 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    dropped: int = 0  # sentences of a model that were left out

@@ -12,24 +12,29 @@ from fastapi.concurrency import run_in_threadpool
 from assistant.answering import Assistant, open_assistant, open_choices
 from assistant.build import Progress
 from assistant.chain import Models
+from assistant.corpus import comparison_of
 from assistant.errors import AssistantError, Busy, UsageError
 from assistant.generation import Failed
-from assistant.nouns import Answer, Turn
+from assistant.metrics import Metrics
+from assistant.nouns import Answer, Hit, Turn
 from assistant.query import check_question
 from assistant.settings import Settings
 
+TITLE = "Ask the documents"
 PREPARING = "The index is being prepared; ask again in a few seconds."
 FULL = "Too many questions at the moment; ask again in a few seconds."
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What somebody asks: `query` is searched instead of what would be made of the question, `model` names a choice."""
+    """What somebody asks: `query` is searched instead of what would be made of the question, `model` names a choice, and
+    what stands on the page `page` ranks a little higher."""
 
     text: str
     history: Sequence[Turn] = ()
     query: str = ""
     model: str = ""
+    page: str = ""
 
 
 class Service:
@@ -42,6 +47,8 @@ class Service:
         self._assistant: Assistant | None = None
         self._places = asyncio.Semaphore(settings.in_flight)
         self._waiting = 0
+        self.metrics = Metrics()
+        self.title = comparison_of(settings.corpus).title or TITLE
 
     @property
     def ready(self) -> bool:
@@ -70,12 +77,27 @@ class Service:
 
         Raises Busy while the assistant opens, and when as many wait as may.
         """
-        check_question(question.text)
+        try:
+            check_question(question.text)
+            async with aclosing(self._answers(question, stopped)) as answers:
+                async for answer in answers:
+                    if answer.id:
+                        self.metrics.answered(answer)
+                    yield answer
+        except AssistantError as error:
+            self.metrics.failed(error)
+            raise
+
+    async def _answers(self, question: Question, stopped: Callable[[], bool]) -> AsyncGenerator[Answer, None]:
         assistant = self._with(question.model)
         left = threading.Event()
         async with self._place():
             stream = assistant.stream(
-                question.text, question.history, lambda: left.is_set() or stopped(), query=question.query
+                question.text,
+                question.history,
+                lambda: left.is_set() or stopped(),
+                query=question.query,
+                page=question.page,
             )
             try:
                 while (answer := await _next(stream)) is not None:
@@ -98,6 +120,16 @@ class Service:
         async with self._place():
             return await run_in_threadpool(self.assistant.suggestions, answer, asked)
 
+    async def search(self, query: str, count: int) -> tuple[Hit, ...]:
+        """The best passages for a query."""
+        check_question(query)
+        async with self._place():
+            return await run_in_threadpool(self.assistant.search, query, count)
+
+    def tokens(self, text: str) -> int:
+        """How many tokens of the embedding model a text has; other models count a little otherwise."""
+        return self.assistant.encoder.window.count(text)
+
     def close(self) -> None:
         if self._assistant is not None:
             self._assistant.close()
@@ -115,12 +147,15 @@ class Service:
         if self._places.locked() and self._waiting >= self.settings.waiting:
             raise Busy(FULL)
         self._waiting += 1
+        self.metrics.waiting.inc()
         try:
             await self._places.acquire()
         finally:
             self._waiting -= 1
+            self.metrics.waiting.dec()
         try:
-            yield
+            with self.metrics.in_flight.track_inprogress():
+                yield
         finally:
             self._places.release()
 
@@ -139,3 +174,27 @@ def _forget(step: "asyncio.Future[Any]") -> None:
     """Takes the outcome of a step that nobody waits for any more."""
     if not step.cancelled():
         step.exception()
+
+
+async def paced(answers: AsyncGenerator[Answer, None], seconds: float) -> AsyncGenerator[Answer | None, None]:
+    """The answers as they come, and None after so many seconds of silence: whoever passes them on sees then whether its client is still there."""
+    step: asyncio.Future[Answer] | None = None
+    try:
+        while True:
+            step = step or asyncio.ensure_future(anext(answers))
+            done, _ = await asyncio.wait({step}, timeout=seconds)
+            if not done:
+                yield None
+                continue
+            try:
+                answer = step.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                step = None
+            yield answer
+    finally:
+        if step is not None:
+            step.cancel()
+            await asyncio.wait({step})
+        await answers.aclose()

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +30,11 @@ def _default_index() -> Path:
     return Path(cache) / "container-vm-assistant" / "index"
 
 
+def _default_keys(given: dict[str, Any]) -> Path:
+    feedback = str(given.get("feedback", "off")).strip()
+    return Path(_default_feedback() if feedback.lower() == "off" else feedback).with_name("keys.sqlite3")
+
+
 def _default_feedback() -> str:
     if IN_CHECKOUT:
         return str(CHECKOUT / ".feedback" / "feedback.sqlite3")
@@ -43,6 +48,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     corpus: Path = Field(default_factory=_default_corpus, description="The folder of documents.")
+    urls: Path | None = Field(
+        default=None, description="A JSON file of the documents' URLs by document id, as a docs site's build writes it."
+    )
+    include: str = Field(default="", description="Globs of document ids to index, separated by commas; empty for all.")
+    exclude: str = Field(default="", description="Globs of document ids to leave out, separated by commas.")
+    url_template: str = Field(default="", description="Where documents are published, by {path}, {id} and {name}.")
+    sitemap: str = Field(default="", description="A sitemap that names the documents' pages: a file or an https URL.")
     index: Path = Field(default_factory=_default_index, description="Where snapshots and exported encoders are kept.")
     embeddings: str = Field(
         default="all-MiniLM-L6-v2",
@@ -85,9 +97,30 @@ class Settings(BaseSettings):
     history_turns: int = Field(default=6, ge=0, le=50, description="How many earlier turns a question may lean on.")
     host: str = Field(default="127.0.0.1", min_length=1, description="The address `serve` listens on.")
     port: int = Field(default=7860, ge=1, le=65535, description="The port `serve` listens on.")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+[^\s?#]*)?$",
+        description="Where `serve` is reached from outside, for links in answers; empty where it is not.",
+    )
     allowed_hosts: str = Field(
         default="localhost,127.0.0.1,[::1]", description="Host headers that `serve` answers, separated by commas."
     )
+    allowed_origins: str = Field(
+        default="", description="Origins whose pages may ask, beside the server's own, separated by commas."
+    )
+    require_key: Literal["auto", "always", "never"] = Field(
+        default="auto", description="When a key is needed; `auto`: by programs on other machines."
+    )
+    keys: Path = Field(default_factory=_default_keys, description="The file of the keys' hashes.")
+    rate: int = Field(
+        default=60, ge=1, le=1_000_000, description="Questions a minute from one address that shows no key."
+    )
+    rate_total: int = Field(default=600, ge=1, le=1_000_000, description="Questions a minute from all together.")
+    trusted_proxy: str = Field(
+        default="", description="Addresses and networks of proxies whose X-Forwarded headers count."
+    )
+    audit: str = Field(default="", description="A file that gets a line for each question; none by default.")
+    audit_questions: bool = Field(default=False, description="Whether that line holds the question too.")
 
 
 def load_settings(**overrides: Any) -> Settings:

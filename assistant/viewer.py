@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from assistant.corpus import LINE_BREAK
-from assistant.nouns import Document, Passage
+from assistant.nouns import Document, Passage, is_markdown
 from assistant.rendering import PLAIN, clean, inline, one_line
 
 CITED = "cited"  # the anchor of the first marked character
@@ -42,6 +42,11 @@ def source_path(passage: Passage, start: int, end: int) -> str:
     """Where the viewer shows a span of a passage: a path below `/sources/`, with what tells whether the text is still the same."""
     check = check_of(passage.text[start - passage.start : end - passage.start])
     return f"{quote(passage.document_id)}?start={start}&end={end}&check={check}#{CITED}"
+
+
+def address_of(passage: Passage, start: int, end: int, base: str) -> str:
+    """The whole address of a span: on the document's own page where it has one, else in the viewer of the server at `base`."""
+    return deep_link(passage, start, end) or f"{base}/sources/{source_path(passage, start, end)}"
 
 
 def check_of(text: str) -> str:
@@ -141,7 +146,7 @@ class _Page:
         self._source = "\n".join(lines)
 
     def html(self) -> str:
-        if not self._document.id.lower().endswith(".md"):
+        if not is_markdown(self._document.id):
             return f'<pre class="plain">{self._piece(self._text[self._document.body :])}</pre>\n'
         return "".join(self._blocks(_PARSER.parse(self._source)))
 

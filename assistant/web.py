@@ -3,11 +3,10 @@
 The conversation lives in the browser; each event sends it and gets it back, and nothing of it stays here.
 """
 
-import asyncio
 import json
 import os
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
@@ -31,13 +30,11 @@ from assistant.conversation import (
     turns,
 )
 from assistant.errors import AssistantError
-from assistant.feedback import COMMENT, REASONS, Feedback
-from assistant.nouns import Answer
+from assistant.feedback import COMMENT, REASONS, Feedback, trace_of
 from assistant.query import MAX_QUESTION
 from assistant.rendering import answer_json, escape_markdown
-from assistant.serving import Question, Service
+from assistant.serving import Question, Service, paced
 
-TITLE = "Ask the documents"
 PROMISE = "Every sentence is checked against the documents; its number leads to the place."
 EMPTY = "<p class='query'>The passages behind an answer appear here, the quoted sentence marked.</p>"
 STATIC = files("assistant") / "static"
@@ -50,7 +47,7 @@ THANKS = "Thank you. It is stored with the question, the answer and its sources.
 
 def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback | None = None) -> Any:
     """The chat as Gradio Blocks. Its title and the questions it suggests come from the corpus."""
-    title = comparison.title or TITLE
+    title = service.title
     # Before Gradio is imported: it would look up its maker's host.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
@@ -152,6 +149,11 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
             text = chosen.value["text"] if isinstance(chosen.value, dict) else str(chosen.value)
             return ask(text, data, model)
 
+        def ask_suggested(data: Any, model: str, chosen: gradio.SelectData) -> tuple[Any, ...]:
+            # As it was checked to be answerable, and not as the conversation would have it.
+            text = str(chosen.value)[:MAX_QUESTION]
+            return begun(interrupted(read_conversation(data), STOPPED), Exchange(text, text, model))
+
         def ask_again(data: Any, model: str, chosen: gradio.RetryData) -> tuple[Any, ...]:
             before, one = _parted(data, chosen.index)
             return begun(before, Exchange(one.question, model=model)) if one else shown(before)
@@ -180,7 +182,7 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
             question = Question(last.question, turns(before), last.query, last.model)
             try:
                 # Gradio closes this generator where it stops it, and with it what works for the answer.
-                async with aclosing(paced(service.answers(question))) as answers:
+                async with aclosing(paced(service.answers(question), TICK)) as answers:
                     async for grown in answers:
                         last = replace(last, answer=grown or last.answer)
                         if grown is None:
@@ -200,7 +202,7 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
         begins = [
             box.submit(ask, [box, *asking], page, **quick),
             chatbot.example_select(ask_example, asking, page, **quick),
-            chatbot.option_select(ask_example, asking, page, **quick),
+            chatbot.option_select(ask_suggested, asking, page, **quick),
             chatbot.retry(ask_again, asking, page, **quick),
             chatbot.edit(ask_edited, asking, page, **quick),
             searched.submit(search_again, [searched, *asking], page, **quick),
@@ -231,30 +233,6 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
             _rate(gradio, feedback, kept, chatbot, rating, reason, comment, send, rated, quick)
     blocks.queue(max_size=None, default_concurrency_limit=None, api_open=False)
     return blocks
-
-
-async def paced(answers: AsyncGenerator[Answer, None], seconds: float = TICK) -> AsyncGenerator[Answer | None, None]:
-    """The answers as they come, and None in every pause: only where a function yields does Gradio see that its client has gone."""
-    step: asyncio.Future[Answer] | None = None
-    try:
-        while True:
-            step = step or asyncio.ensure_future(anext(answers))
-            done, _ = await asyncio.wait({step}, timeout=seconds)
-            if not done:
-                yield None
-                continue
-            try:
-                answer = step.result()
-            except StopAsyncIteration:
-                return
-            finally:
-                step = None
-            yield answer
-    finally:
-        if step is not None:
-            step.cancel()
-            await asyncio.wait({step})
-        await answers.aclose()
 
 
 def _exchange(index: Any) -> int:
@@ -308,13 +286,7 @@ def _rate(
         one = exchanges[at]
         if one.answer is None:
             return exchanges
-        trace = {
-            "question": one.question,
-            "query": one.query,
-            "history": [{"question": turn.question, "answer": turn.answer} for turn in turns(exchanges[:at])],
-            "answer": answer_json(one.answer),
-            "versions": {"assistant": __version__, "index": one.answer.index, "written_by": one.answer.answered_by},
-        }
+        trace = trace_of(one.question, turns(exchanges[:at]), answer_json(one.answer), __version__, one.query)
         exchanges[at] = replace(one, feedback=feedback.save(one.rating, trace, why, words, one.feedback))
         return exchanges
 

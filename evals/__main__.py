@@ -14,7 +14,7 @@ import typer
 from assistant.chunking import split as split_into_passages
 from assistant.cli import complain, ratings_file
 from assistant.cli import run as command_line
-from assistant.corpus import load_corpus
+from assistant.corpus import corpus_of
 from assistant.embedding import open_encoder
 from assistant.errors import UsageError
 from assistant.gate import WEIGHTS
@@ -90,13 +90,13 @@ def run(
     questions = drawn(chosen(gold_questions, split, only or [], failed_from, limit), sample)
     standing = FOUNDING_BASELINE if founding else BASELINE
     baseline = read(standing) if check else None
-    documents = load_corpus(settings.corpus)
+    documents = corpus_of(settings)
     assistant = opened(settings)
     asks = {"": asker(assistant)}
     if any(question.kind == POISONED for question in questions):
         poisoned = on_poisoned(settings)
         asks[POISONED] = asker(opened(poisoned))
-        documents = replace(documents, documents=load_corpus(poisoned.corpus).documents)
+        documents = replace(documents, documents=corpus_of(poisoned).documents)
     with assistant.live.borrow() as current:
         name = current.id
     origin = provenance(gold_questions, documents, name, settings.model, assistant.encoder.weights)
@@ -137,9 +137,9 @@ def score(
         raise UsageError(f"None of the answers in {str(folder)!r} is to a question in {str(gold)!r}.")
     known = json.loads((folder / "run.json").read_text("utf-8")) if (folder / "run.json").exists() else {}
     settings = load_settings(corpus=corpus)
-    documents = load_corpus(settings.corpus)
+    documents = corpus_of(settings)
     if any(question.kind == POISONED for question in questions):
-        documents = replace(documents, documents=load_corpus(on_poisoned(settings).corpus).documents)
+        documents = replace(documents, documents=corpus_of(on_poisoned(settings)).documents)
     before = known.get("provenance", {})
     origin = provenance(
         gold_questions, documents, before.get("index", ""), before.get("model", ""), before.get("weights", "")
@@ -183,7 +183,7 @@ def lint(
     """Check the notes (exit 2 where something is found) and the gold questions' evidence (exit 1 where it is lost)."""
     questions = load_gold(gold)
     settings = load_settings(corpus=corpus, index=index)
-    loaded = load_corpus(settings.corpus)
+    loaded = corpus_of(settings)
     documents = {document.id: document for document in loaded.documents}
     encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
     findings = notes.lint(loaded.documents, encoder.window, settings.passage_characters, datetime.date.today())

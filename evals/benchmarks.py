@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from assistant.cli import complain, progress_bar
-from assistant.corpus import load_corpus
+from assistant.corpus import corpus_of
 from assistant.embedding import open_encoder
 from assistant.models import QUOTES
 from assistant.settings import load_settings
@@ -55,7 +55,7 @@ def judge_support(
 ) -> None:
     """The support check on hand-written contradictions and paraphrases, and on pairs made by rule."""
     settings = load_settings()
-    corpus = load_corpus(settings.corpus)
+    corpus = corpus_of(settings)
     encoder = open_encoder(settings.embeddings, settings.index / "encoders", settings.threads)
     dev = support.load_entries(support.DEV)
     fitted = support.fit(dev, encoder, corpus.comparison)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from assistant.chunking import Layout, Window, embedded_text, layout, split
 from assistant.corpus import LINE_BREAK, front_matter, markdown_parser
-from assistant.nouns import Document, Passage
+from assistant.nouns import Document, Passage, is_markdown
 from assistant.quantities import quantities_in
 from assistant.sentences import statements
 from assistant.terms import fold
@@ -211,7 +211,7 @@ def near_duplicates(notes: Sequence[_Note]) -> Iterator[Finding]:
 
 def _links(note: _Note) -> Iterator[tuple[int, str]]:
     """(offset of its block, address) of each link of a document."""
-    if not note.document.id.lower().endswith(".md"):
+    if not is_markdown(note.document.id):
         return
     lines = note.structure.lines
     for token in markdown_parser().parse(note.document.text[note.document.body :]):

@@ -125,6 +125,9 @@ def served(settings: Settings) -> Iterator[Server]:
         "CORPUS": settings.corpus,
         "INDEX": settings.index,
         "FEEDBACK": "off",
+        # One address asks for all.
+        "RATE": 1_000_000,
+        "RATE_TOTAL": 1_000_000,
         "WAITING": settings.waiting,
         "IN_FLIGHT": settings.in_flight,
     }

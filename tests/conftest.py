@@ -180,6 +180,15 @@ def environment(tmp_path: Path, index_home: Path) -> dict[str, str]:
     return child_environment(tmp_path / "corpus", index_home)
 
 
+def same_as_written(path: Path, text: str) -> None:
+    """Compares with a file that is read by people; where there is none, writes it and fails once."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        pytest.fail(f"{path.name} was not there and is written now; look at it and run again")
+    assert text == path.read_text("utf-8")
+
+
 def child_environment(corpus: Path, index: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSISTANT_")}
     return {
@@ -187,6 +196,10 @@ def child_environment(corpus: Path, index: Path) -> dict[str, str]:
         "ASSISTANT_CORPUS": str(corpus),
         "ASSISTANT_INDEX": str(index),
         "ASSISTANT_FEEDBACK": "off",
+        "ASSISTANT_KEYS": str(index / "keys.sqlite3"),
+        # Tests ask faster than people.
+        "ASSISTANT_RATE": "100000",
+        "ASSISTANT_RATE_TOTAL": "100000",
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
     }

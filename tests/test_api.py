@@ -16,7 +16,7 @@ import pytest
 from conftest import child_environment, with_encoders
 from test_cli import ANSWER_KEYS
 
-from assistant.api import MAX_BODY
+from assistant.guard import MAX_BODY
 
 FACTS = "# Ports\n\nThe container registry listens on port 5000. The web server listens on port 8080.\n"
 QUESTION = "Which port does the container registry listen on?"
@@ -64,8 +64,8 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def served(env: dict[str, str], log: Path):
-    port = free_port()
+def served(env: dict[str, str], log: Path, port: int = 0):
+    port = port or free_port()
     process = start(port, env, log)
     try:
         wait_for(f"http://127.0.0.1:{port}/readyz", process)

@@ -113,7 +113,7 @@ def test_a_pipe_is_a_problem_and_is_not_waited_for(tmp_path):
 def test_dot_files_and_dot_folders_are_left_out_and_other_kinds_counted(tmp_path):
     (tmp_path / ".git").mkdir()
     write(tmp_path / ".git", a__md="x")
-    write(tmp_path, a__md="x", b__txt="x", c__MD="x", d__html="x", e__png=b"\x89", Makefile="x", __hidden__md="x")
+    write(tmp_path, a__md="x", b__txt="x", c__MD="x", d__csv="x", e__png=b"\x89", Makefile="x", __hidden__md="x")
     corpus = load_corpus(tmp_path)
     assert [document.id for document in corpus.documents] == ["a.md", "b.txt", "c.MD"]
     assert corpus.skipped == 3
@@ -141,7 +141,7 @@ def test_ids_are_in_normal_form_and_a_second_file_of_the_same_id_is_a_problem(tm
 
 def test_no_documents_is_an_error(tmp_path):
     with pytest.raises(CorpusError):
-        load_corpus(write(tmp_path, a__html="x"))
+        load_corpus(write(tmp_path, a__csv="x"))
     with pytest.raises(CorpusError, match=r"bad\.md"):
         load_corpus(write(tmp_path, bad__md=b""))
 
@@ -251,7 +251,7 @@ def test_the_digest_of_a_corpus_changes_with_a_name_or_a_byte_and_with_nothing_e
         folder.mkdir()
         return corpus_digest(load_corpus(write(folder, **files)).documents)
 
-    first = digest("first", a__md="x", b__md="y", c__html="z")
+    first = digest("first", a__md="x", b__md="y", c__csv="z")
     assert digest("same", b__md="y", a__md="x") == first
     others = [
         digest("byte", a__md="x ", b__md="y"),

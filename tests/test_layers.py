@@ -14,16 +14,18 @@ PACKAGE = Path(assistant.__file__).parent
 
 # Also the reading order.
 LAYERS = (
-    "nouns errors settings comparison corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment edits support index live publishing build query intents interaction retrieval gate "
-    "rendering writing citations llamacpp models generation prompts drafting verification llm_writing chain followups answering serving feedback viewer panel conversation doctor web api cli"
+    "nouns errors settings comparison urls sites formats pdf conversion corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment edits support index live publishing build query intents interaction retrieval gate "
+    "rendering writing citations llamacpp models generation prompts drafting verification llm_writing chain followups answering metrics serving feedback viewer panel conversation keys limits access audit problems guard doctor reach answers streaming rest openai_api mcp_server web api cli mkdocs_plugin"
 ).split()
 
 THIRD_PARTIES = {
     "anyio": {"generation"},
     "Stemmer": {"terms"},
+    "bs4": {"formats"},
     "bm25s": {"index", "build"},
     "chromadb": {"index"},
-    "fastapi": {"api", "serving"},
+    "docutils": {"formats"},
+    "fastapi": {"api", "openai_api", "rest", "serving"},
     "gradio": {"web"},
     "httpx": {"generation"},
     "huggingface_hub": {"embedding"},
@@ -31,6 +33,10 @@ THIRD_PARTIES = {
     "langchain_core": {"embedding", "retrieval"},
     "langchain_openai": {"generation"},
     "markdown_it": {"corpus", "chunking", "rendering", "viewer"},
+    "mammoth": {"formats"},
+    "markdownify": {"formats"},
+    "mcp": {"mcp_server"},
+    "mkdocs": {"mkdocs_plugin"},
     "numpy": {
         "likeness",
         "export",
@@ -44,15 +50,18 @@ THIRD_PARTIES = {
         "verification",
     },
     "onnxruntime": {"embedding"},
-    "pydantic": {"settings", "models", "generation", "api"},
+    "prometheus_client": {"metrics"},
+    "pydantic": {"settings", "models", "generation", "openai_api", "rest", "mcp_server"},
     "pydantic_settings": {"settings"},
+    "pypdfium2": {"pdf"},
     "rich": {"cli"},
     "sentence_transformers": {"embedding", "export"},
-    "starlette": {"api"},
+    "starlette": {"api", "guard", "problems", "streaming"},
     "tokenizers": {"embedding"},
     "torch": {"embedding", "export"},
     "typer": {"cli"},
-    "uvicorn": {"api", "cli"},
+    "typing_extensions": {"answers"},
+    "uvicorn": {"api", "cli", "mcp_server"},
     "xllamacpp": {"llamacpp"},
     "yaml": {"corpus", "models"},
 }
@@ -121,6 +130,7 @@ SUBJECT = re.compile(r"docker|container|virtual.?machine|\bvms?\b|hypervisor", r
 # What the product calls itself, and a class of Gradio's; export.py compares two models on sample sentences.
 ALLOWED = {
     "cli": ("Answers about containers and virtual machines",),
+    "conversion": ("container-vm-assistant",),
     "llamacpp": ("container-vm-assistant",),
     "settings": ("container-vm-assistant",),
     "web": (".gradio-container",),
