@@ -36,9 +36,9 @@ check: setup
 	$(BIN)/python -m evals lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# 5,000 cases and more against the API's own description, half of them as events.
+# Thousands of cases against the description of the API, half of them asking for events (a few minutes).
 fuzz: setup
-	FUZZ_EXAMPLES=400 $(BIN)/python -m pytest -q -s tests/test_fuzz.py
+	FUZZ_EXAMPLES=900 $(BIN)/python -m pytest -q -s tests/test_fuzz.py
 
 eval: run-setup
 	$(BIN)/python -m evals run --check

@@ -70,6 +70,8 @@ class Access:
         # What stands before a server on loopback brings others than this machine's programs.
         self._exposed = not _is_loopback(settings.host) or bool(self._proxies or settings.public_url)
         self._rate = settings.rate
+        # Whoever sits at this machine could ask without a server as well; a rate that is set is meant for all.
+        self._free_here = not {"rate", "rate_total"} & settings.model_fields_set
         self._limits = Limits(settings.rate_total, clock)
 
     def caller(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Caller:
@@ -113,6 +115,8 @@ class Access:
         refused = None
         if key is None and (shown or self.needs_key(caller, page)):
             refused = Refusal(401, UNKNOWN if shown else NEEDED, {"WWW-Authenticate": "Bearer"})
+        if refused is None and key is None and caller.local and self._free_here:
+            return None
         name, rate = (f"key {key.name}", key.rate) if key else (caller.bucket, self._rate)
         # Those who lack a key use up their own questions and nobody else's.
         seconds, own = self._limits.take(name, rate, cost, alone=refused is not None)

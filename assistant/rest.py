@@ -39,6 +39,16 @@ _PAGE_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-acti
 MOVED = "This document has changed since it was cited."
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["query", "hits", "sentence", "answer", "error"]},
+        "data": {"type": "string", "description": "JSON"},
+    },
+}
+
+
 class Past(BaseModel):
     """A turn of the conversation so far."""
 
@@ -104,7 +114,7 @@ def router(service: Service, feedback: Feedback | None) -> APIRouter:
             **PROBLEMS,
             200: {
                 "description": "The answer; with `Accept: text/event-stream` as it grows.",
-                "content": {EVENTS: {"schema": {"type": "string"}}},
+                "content": {EVENTS: {"schema": _EVENT}},
             },
         },
     )

@@ -197,9 +197,6 @@ def child_environment(corpus: Path, index: Path) -> dict[str, str]:
         "ASSISTANT_INDEX": str(index),
         "ASSISTANT_FEEDBACK": "off",
         "ASSISTANT_KEYS": str(index / "keys.sqlite3"),
-        # Tests ask faster than people.
-        "ASSISTANT_RATE": "100000",
-        "ASSISTANT_RATE_TOTAL": "100000",
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
     }

@@ -66,7 +66,12 @@ def text_stream(lines: list[tuple[str, int] | str]) -> bytes:
 
 def pdf(*pages: list[tuple[str, int] | str] | bytes, title: str = "", password: str = "") -> bytes:
     """A PDF of pages of lines, or of content streams as they are; with a password it is locked (RC4, 40 bits)."""
-    objects = ["", "<< /Type /Catalog /Pages 2 0 R >>", "", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
+    objects = [
+        "",
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    ]
     streams: dict[int, bytes] = {}
     kids = []
     for page in pages:

@@ -418,6 +418,13 @@ def test_what_is_not_used_does_not_pile_up(clock):
     assert [limits.take("a", 3)[0] > 0 for _ in range(4)] == [False, False, False, True]
 
 
+def test_this_machine_is_limited_where_a_limit_is_set_and_not_before(made):
+    here = caller("127.0.0.1", local=True)
+    free, set_for_all = made(), made(rate=3)
+    assert not any(free.admit(here, False, "", None) for _ in range(2000))
+    assert [bool(set_for_all.admit(here, False, "", None)) for _ in range(5)] == [False, False, False, True, True]
+
+
 def test_a_key_has_a_limit_of_its_own_wherever_it_is_used(made):
     access = made(rate=1)
     for address in ("198.51.100.1", "198.51.100.2", "198.51.100.3"):

@@ -12,6 +12,7 @@ from made import docx, paragraph, pdf, table
 from assistant import conversion
 from assistant.conversion import Conversions, Limits, convert, converter, digest_of
 from assistant.errors import CorpusError
+from assistant.pdf import Line, _blocks
 
 BILLION = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "aaaaaaaaaaaaaaaa">' + "".join(
     f'<!ENTITY {name} "{f"&{before};" * 16}">' for before, name in zip("abcdefg", "bcdefgh", strict=True)
@@ -122,7 +123,7 @@ def test_rst_reads_no_other_file_and_passes_nothing_through(tmp_path):
    :file: {tmp_path}/secret.txt
 .. raw:: html
 
-   <script>raw</script>
+   <b>raw</b>
 .. unknown:: argument
    :option: x
 
@@ -213,6 +214,12 @@ def test_a_pdf_has_a_heading_for_each_page_and_whole_paragraphs():
     )
 
 
+@pytest.mark.parametrize("hyphen", ["\x02", "\ufffe", "\xad", "-"])
+def test_a_word_that_was_cut_at_the_end_of_a_line_is_whole_again(hyphen):
+    lines = [Line(f"a para{hyphen}", 72, 700, 500, 11), Line("graph", 72, 686, 500, 11)]
+    assert list(_blocks(lines, 11)) == ["a paragraph"]
+
+
 def test_what_stands_on_every_page_is_left_out():
     pages = [
         ["Handbook of ports", f"Fact {word} is here.", f"Page {number} of 3"] for number, word in enumerate("abc", 1)
@@ -242,6 +249,14 @@ SLOW = pdf(b"BT /F1 9 Tf 72 700 Td " + b"(word word) Tj 0 -1 Td " * 1_500_000 + 
 
 def test_a_file_that_takes_too_long_is_given_up():
     assert "longer than 1 seconds" in refused(SLOW, ".pdf", Limits(seconds=1))
+
+
+def test_a_converter_that_only_waits_is_ended(tmp_path, monkeypatch):
+    waiting = tmp_path / "waiting"
+    waiting.write_text("#!/bin/sh\nexec sleep 250\n")
+    waiting.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(waiting))
+    assert "longer than 1 seconds" in refused(b"<p>Text.", ".html", Limits(seconds=1))
 
 
 def test_the_kernel_keeps_the_time_where_the_parent_is_gone():

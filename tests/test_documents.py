@@ -10,7 +10,7 @@ from made import docx, paragraph, pdf
 
 from assistant import conversion
 from assistant.answering import open_assistant
-from assistant.corpus import chooser, corpus_of, load_corpus
+from assistant.corpus import check_corpus, chooser, corpus_of, load_corpus
 from assistant.errors import CorpusError, UsageError
 from assistant.settings import Settings
 
@@ -305,3 +305,12 @@ def test_a_url_or_a_choice_that_changes_makes_another_snapshot(settings):
         )
     }
     assert len(names) == 4
+
+
+def test_a_server_opens_its_port_before_anything_is_converted(settings, converted, tmp_path):
+    check_corpus(settings(GOOD))
+    assert converted == []
+    with pytest.raises(CorpusError):
+        check_corpus(Settings(corpus=tmp_path / "nothing"))
+    with pytest.raises(UsageError):
+        check_corpus(settings(GOOD, url_template="nowhere"))
