@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -11,8 +10,9 @@ from typing import Any
 
 from assistant import build as building
 from assistant.build import Progress, Report
-from assistant.chain import Chain, Models, Words, completed, prompt_for
+from assistant.chain import Chain, Models, completed, prompt_for
 from assistant.citations import Claim, cite
+from assistant.clock import Clock
 from assistant.comparison import Comparison
 from assistant.corpus import Corpus, corpus_of
 from assistant.embedding import Encoder, open_encoder
@@ -129,7 +129,7 @@ class Assistant:
             yield replace(answer, id=_answer_id(answer, history), timings_ms=clock.total())
 
     def drafts(
-        self, index: Index, founds: Sequence[Found], answer: Answer, chain: Chain, clock: "Clock"
+        self, index: Index, founds: Sequence[Found], answer: Answer, chain: Chain, clock: Clock
     ) -> Iterator[Draft]:
         """What the models say as it grows; nothing where there are none."""
         if self.models.prompts is not None:
@@ -342,37 +342,6 @@ def build_index(
     """Makes and publishes the snapshot; hold the build lock."""
     show = progress() if progress else lambda done, total: None
     return building.build(corpus, settings.index, encoder, settings.passage_characters, show)
-
-
-class Clock:
-    """Milliseconds of each stage since the one before."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._stages = {"retrieve": 0.0, "write": 0.0, "verify": 0.0}
-
-    def mark(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._stages[stage] += (now - self._last) * 1000
-        self._last = now
-
-    def skip(self) -> None:
-        """Leaves out the time since the last mark: whoever reads the stream took it."""
-        self._last = time.perf_counter()
-
-    def waiting(self, words: Words) -> Words:
-        """A model's words; the time until each comes is its writing, what happens between is checking."""
-        while True:
-            self.mark("verify")
-            piece = next(words, None)
-            self.mark("write")
-            if piece is None:
-                return
-            yield piece
-
-    def total(self) -> dict[str, float]:
-        whole = (time.perf_counter() - self._start) * 1000
-        return {stage: round(value, 3) for stage, value in {**self._stages, "total": whole}.items()}
 
 
 def _answer_id(answer: Answer, history: Sequence[Turn]) -> str:
