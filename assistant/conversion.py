@@ -33,6 +33,8 @@ PACKAGES = {
 }
 
 MAX_OUTPUT = 20_000_000
+# What a child says that has no memory left: some have none for a traceback either.
+_EXHAUSTED = re.compile(rb"MemoryError|lost sys\.stderr|cannot allocate memory|out of memory|bad_alloc", re.IGNORECASE)
 _REFUSED = 3  # the child's exit code where it says why on stderr
 _KEPT = re.compile(r"[0-9a-f]{64}\.(?:md|txt)")
 _SCRATCH = re.compile(r"[0-9a-f]{64}\.\d+\.\d+\.tmp")
@@ -155,7 +157,7 @@ def _reason(code: int, said: bytes, limits: Limits) -> str:
         return _too_long(limits)
     if code < 0:
         return f"its converter broke off (signal {-code}), as it does for damaged files and for very large ones"
-    if last.startswith("MemoryError"):
+    if _EXHAUSTED.search(said):
         return _too_much(limits)
     return f"it cannot be converted ({last or f'exit code {code}'})"
 

@@ -16,6 +16,7 @@ from assistant import __version__
 from assistant.comparison import NOTHING, Comparison
 from assistant.conversation import (
     DOWN,
+    KEEP,
     STOPPED,
     UP,
     Exchange,
@@ -110,6 +111,7 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
 
         def shown(exchanges: Sequence[Exchange], busy: bool = False, typed: str | None = None) -> tuple[Any, ...]:
             """What the page shows of a conversation: the values of `page`; the box stays as it is while an answer grows."""
+            exchanges = exchanges[-KEEP:]  # what is not kept is not shown either: messages are counted on both sides
             last = exchanges[-1].answer if exchanges else None
             button: dict[str, Any] = {"submit_btn": "Ask", "stop_btn": False}
             if busy:
@@ -156,7 +158,7 @@ def chat(service: Service, comparison: Comparison = NOTHING, feedback: Feedback 
 
         def ask_again(data: Any, model: str, chosen: gradio.RetryData) -> tuple[Any, ...]:
             before, one = _parted(data, chosen.index)
-            return begun(before, Exchange(one.question, model=model)) if one else shown(before)
+            return begun(before, Exchange(one.question, one.query, model)) if one else shown(before)
 
         def ask_edited(data: Any, model: str, chosen: gradio.EditData) -> tuple[Any, ...]:
             before, one = _parted(data, chosen.index)
