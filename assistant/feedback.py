@@ -2,15 +2,14 @@
 
 import json
 import secrets
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import AssistantError, UsageError
+from assistant.database import Database
+from assistant.errors import UsageError
 from assistant.nouns import Turn
 
 OFF = "off"
@@ -25,7 +24,6 @@ REASONS = (
 )
 COMMENT = 2000  # characters
 TRACE = 400_000  # bytes
-WAIT = 10.0  # seconds for another writer
 
 _TABLE = """create table if not exists feedback (
     id text primary key,
@@ -67,6 +65,8 @@ class Feedback:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        instead = f"Choose another with ASSISTANT_FEEDBACK, or {OFF}."
+        self._database = Database(path, _TABLE, "The feedback file", instead)
 
     def save(
         self, rating: str, trace: Mapping[str, Any], reason: str = "", comment: str = "", rating_id: str = ""
@@ -87,7 +87,7 @@ class Feedback:
         if len(written) > TRACE:
             raise UsageError("The conversation is too long to be stored with a rating.")
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._open() as database:
+        with self._database.writing() as database:
             done = database.execute(
                 "update feedback set rating = ?, reason = ?, comment = ? where id = ?",
                 (rating, reason, comment, rating_id),
@@ -103,9 +103,9 @@ class Feedback:
 
     def all(self) -> list[Rating]:
         """Every rating, the oldest first; none where nothing was ever rated."""
-        if not self._there():
+        if not self._database.there():
             return []
-        with self._open() as database:
+        with self._database.writing() as database:
             rows = database.execute(
                 "select id, created, rating, reason, comment, trace from feedback order by created, rowid"
             )
@@ -120,36 +120,10 @@ class Feedback:
 
     def delete(self, rating_id: str) -> bool:
         """Whether there was one of this id to delete."""
-        if not self._there():
+        if not self._database.there():
             return False
-        with self._open() as database:
+        with self._database.writing() as database:
             return bool(database.execute("delete from feedback where id = ?", (rating_id,)).rowcount)
-
-    def _there(self) -> bool:
-        """Whether there is anything at the path; what is no file of ratings is told apart when it is opened."""
-        try:
-            return self.path.exists()
-        except OSError as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> AssistantError:
-        return AssistantError(
-            f"The feedback file {str(self.path)!r} cannot be used ({error}). "
-            f"Choose another with ASSISTANT_FEEDBACK, or {OFF}."
-        )
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; a connection of its own, so that threads and processes only meet in SQLite's locks."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=WAIT)) as database, database:
-                database.execute("pragma secure_delete = on")
-                database.execute("begin immediate")
-                database.execute(_TABLE)
-                yield database
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
 
 
 def open_feedback(setting: str) -> Feedback | None:

@@ -1,23 +1,19 @@
 """API keys, each with a name and a rate, in one SQLite file that holds their hashes and never the keys."""
 
 import hmac
-import os
 import re
 import secrets
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from assistant.errors import AssistantError, UsageError
+from assistant.database import Database
+from assistant.errors import UsageError
 
 MARK = "ak_"
 RATE = 60  # questions a minute
 MOST_RATE = 1_000_000
-WAIT = 10.0  # seconds for another writer
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _KEY = re.compile(r"ak_[A-Za-z0-9_-]{32,128}")
 
@@ -44,6 +40,7 @@ class Keys:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._database = Database(path, _TABLE, "The file of keys", "Choose another with ASSISTANT_KEYS.")
 
     def add(self, name: str, rate: int = RATE) -> str:
         """Makes a key and gives it; it is stored nowhere. Raises UsageError for a name that is taken or is none."""
@@ -54,7 +51,7 @@ class Keys:
         # Long and random, so that one plain hash holds against guessing.
         key, salt = MARK + secrets.token_urlsafe(32), secrets.token_bytes(16)
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._writing() as database:
+        with self._database.writing() as database:
             if database.execute("select 1 from keys where name = ?", (name,)).fetchone():
                 raise UsageError(f"There is a key {name!r} already. Revoke it first: assistant keys revoke {name}")
             database.execute("insert into keys values (?, ?, ?, ?, ?)", (name, created, rate, salt, _digest(salt, key)))
@@ -62,64 +59,28 @@ class Keys:
 
     def all(self) -> list[Key]:
         """Every key, the oldest first; none where there is no file."""
-        if not self._there():
+        if not self._database.there():
             return []
-        with self._reading() as database:
+        with self._database.reading() as database:
             return [Key(*row) for row in database.execute("select name, created, rate from keys order by rowid")]
 
     def revoke(self, name: str) -> bool:
         """Whether there was a key of this name to delete."""
-        if not self._there():
+        if not self._database.there():
             return False
-        with self._writing() as database:
+        with self._database.writing() as database:
             return bool(database.execute("delete from keys where name = ?", (name,)).rowcount)
 
     def find(self, key: str) -> Key | None:
         """Whose key this is. Raises AssistantError where the file cannot be read."""
-        if not _KEY.fullmatch(key) or not self._there():
+        if not _KEY.fullmatch(key) or not self._database.there():
             return None
         found = None
-        with self._reading() as database:
+        with self._database.reading() as database:
             for name, created, rate, salt, digest in database.execute("select * from keys"):
                 if hmac.compare_digest(digest, _digest(salt, key)):
                     found = Key(name, created, rate)
         return found
-
-    def _there(self) -> bool:
-        try:
-            return self.path.exists()
-        except OSError as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> AssistantError:
-        return AssistantError(
-            f"The file of keys {str(self.path)!r} cannot be used ({error}). Choose another with ASSISTANT_KEYS."
-        )
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction in a file that only its owner reads."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Before SQLite does, which would let the umask decide who may read it; its journal takes the same mode.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            self.path.chmod(0o600)
-            with closing(sqlite3.connect(self.path, timeout=WAIT)) as database, database:
-                database.execute("pragma secure_delete = on")
-                database.execute("begin immediate")
-                database.execute(_TABLE)
-                yield database
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            address = f"{self.path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, timeout=WAIT, uri=True)) as database:
-                yield database
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
 
 
 def _digest(salt: bytes, key: str) -> bytes:

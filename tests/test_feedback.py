@@ -194,7 +194,7 @@ def test_a_writer_that_is_killed_leaves_what_was_stored_before(feedback):
     kept = feedback.save("up", SOURCE)
     script = (
         "import os, pathlib, sys\nfrom assistant.feedback import Feedback\n"
-        "with Feedback(pathlib.Path(sys.argv[1]))._open() as database:\n"
+        "with Feedback(pathlib.Path(sys.argv[1]))._database.writing() as database:\n"
         "    database.execute('delete from feedback')\n    os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(feedback.path)], check=False)

@@ -15,7 +15,7 @@ PACKAGE = Path(assistant.__file__).parent
 # Also the reading order.
 LAYERS = (
     "nouns errors settings comparison urls sites formats pdf conversion corpus sentences chunking embedding export terms spelling addressed opposites quantities reading likeness alignment edits support index live publishing build query intents interaction retrieval gate "
-    "rendering writing citations llamacpp models generation prompts drafting verification llm_writing chain clock followups answering metrics serving feedback viewer panel conversation keys limits access audit problems guard doctor reach answers streaming rest openai_api mcp_server web api cli mkdocs_plugin"
+    "rendering writing citations llamacpp models generation prompts drafting verification llm_writing chain clock followups answering metrics serving database feedback viewer panel conversation keys limits access audit problems guard doctor reach answers streaming rest openai_api mcp_server web api cli mkdocs_plugin"
 ).split()
 
 THIRD_PARTIES = {
